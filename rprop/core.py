@@ -1,0 +1,299 @@
+"""The pure functional core: a state, a function that makes one, a function that takes a step."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from rprop import checks
+from rprop.variants import Variant
+
+__all__ = ["RpropState", "rprop_init", "rprop_step"]
+
+Array = NDArray[Any]
+
+
+class RpropState(NamedTuple):
+    """Everything the next step needs to know; a run resumed from it goes on bit for bit.
+
+    Attributes
+    ----------
+    delta : ndarray
+        Δ, the step size of each coordinate; shape of the parameters.
+    prev_sign : ndarray of int8
+        The remembered sign of each gradient component: -1, 1, or 0 for none.
+    prev_update : ndarray
+        The last move of each coordinate.
+    prev_loss : ndarray of float64
+        The loss of the last step, NaN if there was none; shape of the parameters without their
+        last axis.
+
+    Notes
+    -----
+    `delta` and `prev_update` have the dtype of the parameters, but float32 for float16
+    parameters. For complex parameters every field describes their real view
+    ``params.view(float)``, whose last axis is twice as long.
+    """
+
+    delta: Array
+    prev_sign: Array
+    prev_update: Array
+    prev_loss: Array
+
+
+def rprop_init(params: ArrayLike, delta0: ArrayLike = 0.1) -> RpropState:
+    """Make the state that precedes the first step.
+
+    Parameters
+    ----------
+    params : array_like
+        The initial parameters, of any shape. Only their shape and dtype matter.
+    delta0 : array_like, optional
+        Δ0, the length of the first move in units of the parameters: a positive number, or an
+        array of them that broadcasts against `params`. Riedmiller and Braun use 0.1.
+
+    Returns
+    -------
+    RpropState
+        With `delta` equal to `delta0` and nothing remembered.
+
+    Raises
+    ------
+    ValueError
+        If `delta0` is not finite and positive, or does not broadcast against `params`.
+    TypeError
+        If `params` or `delta0` is not numeric.
+
+    Examples
+    --------
+    >>> rprop_init([1.0, 2.0], delta0=0.5)
+    RpropState(delta=array([0.5, 0.5]), prev_sign=array([0, 0], dtype=int8), prev_update=array([0., 0.]), prev_loss=array(nan))
+    """
+    params = checks.floating("params", params)
+    delta0 = checks.delta_zero(delta0, params.shape)
+    if params.dtype.kind == "c":
+        params, delta0 = real_view(params), twice(delta0)
+    dtype = state_dtype(params)
+    return RpropState(
+        delta=delta0.astype(dtype, order="C"),
+        prev_sign=np.zeros(params.shape, np.int8),
+        prev_update=np.zeros(params.shape, dtype),
+        prev_loss=np.full(params.shape[:-1], np.nan),
+    )
+
+
+def rprop_step(
+    params: ArrayLike,
+    grads: ArrayLike,
+    state: RpropState,
+    etas: tuple[float, float] = (0.5, 1.2),
+    step_sizes: tuple[ArrayLike, ArrayLike] = (1e-6, 50.0),
+    *,
+    variant: str | Variant = "irprop-",
+    loss: ArrayLike | None = None,
+    where: ArrayLike = True,
+    out: tuple[Array, RpropState] | None = None,
+) -> tuple[Array, RpropState]:
+    """Take one step of resilient backpropagation.
+
+    Where a gradient component has the sign it had last time, its step size Δ grows by η+; where
+    the sign changed, Δ shrinks by η-. Then the coordinate moves by Δ against the sign of the
+    gradient, and the size of the gradient is never looked at. What happens at a sign change is
+    the one thing the variants differ in.
+
+    Parameters
+    ----------
+    params : array_like
+        The parameters, of any shape: float16, float32, float64, longdouble or complex; integers
+        and booleans become float64. Complex numbers are pairs of real coordinates. Leading axes
+        are independent problems.
+    grads : array_like
+        The gradient of the loss at `params`, in the same shape and any numeric dtype. A NaN has
+        no sign: it counts as 0, which moves nothing, keeps Δ and leaves 0 as remembered sign.
+    state : RpropState
+        From `rprop_init` or the previous step.
+    etas : (float, float), optional
+        (η-, η+), the factors that shrink and grow Δ; ``0 < η- < 1 < η+ < inf``.
+    step_sizes : (array_like, array_like), optional
+        (Δmin, Δmax), the limits of Δ in units of the parameters; ``0 <= Δmin <= Δmax``. Arrays
+        broadcast against `params`.
+    variant : str or Variant, optional
+        The name of a row of `VARIANTS`, or a row of your own.
+    loss : array_like, optional
+        The loss at `params`: a scalar, or one for each independent problem in the shape of
+        `params` without its last axis. Needed by variants that ask whether the loss rose
+        ("irprop+"). A NaN loss counts as risen.
+    where : array_like of bool, optional
+        Coordinates to step, broadcast against `params`; the others keep their parameters and
+        state to the bit. A problem with none to step keeps its `prev_loss` too.
+    out : (ndarray, RpropState), optional
+        Arrays to write the results into; they may be `params` and `state` themselves.
+
+    Returns
+    -------
+    params : ndarray
+        The parameters after the step, in the dtype of `params`.
+    state : RpropState
+        The state after the step.
+
+    Raises
+    ------
+    ValueError
+        If shapes do not match, a number is out of its range, or the variant is unknown or needs
+        a `loss` and got none.
+    TypeError
+        If an argument is of the wrong kind.
+
+    References
+    ----------
+    .. [1] M. Riedmiller and H. Braun, "A direct adaptive method for faster backpropagation
+           learning: the RPROP algorithm", IEEE International Conference on Neural Networks,
+           1993, 586-591.
+    .. [2] C. Igel and M. Hüsken, "Empirical evaluation of the improved Rprop learning
+           algorithms", Neurocomputing 50, 2003, 105-123.
+
+    Examples
+    --------
+    Two coordinates of very different gradients take the same first step, then 1.2 times that:
+
+    >>> params, state = np.array([3.0, -3.0]), rprop_init([3.0, -3.0], delta0=0.5)
+    >>> params, state = rprop_step(params, [1e9, -1e-9], state)
+    >>> params
+    array([ 2.5, -2.5])
+    >>> params, state = rprop_step(params, [1e9, -1e-9], state)
+    >>> params
+    array([ 1.9, -1.9])
+    """
+    params, grads = checks.floating("params", params), checks.numeric("grads", grads)
+    shape = params.shape
+    if grads.shape != shape:
+        raise ValueError(f"grads must have the shape of params, {shape}; got {grads.shape}")
+    if params.dtype.kind == "c":
+        return complex_step(
+            params, grads, state, etas, step_sizes, where, out, variant=variant, loss=loss
+        )
+    if grads.dtype.kind == "c":
+        raise TypeError(f"grads must be real for real params; got dtype {grads.dtype}")
+    dtype = state_dtype(params)
+    variant = checks.row(variant)
+    before = checks.fields(state, shape, dtype)
+    etas = checks.factors(etas)
+    step_sizes = checks.limits(step_sizes, shape, dtype)
+    into = None if out is None else checks.destination(out, (params, before))
+
+    risen: Any = False
+    now: Any = np.nan  # a loss that is not given is not known to the next step either
+    if loss is None:
+        if variant.needs_loss:
+            raise ValueError(f"variant {variant.name!r} needs the loss at params; got loss=None")
+    else:
+        now = checks.losses(loss, shape[:-1])
+        risen = (now > before[-1]) | (now != now)  # a NaN loss has risen
+        if len(shape) > 1:
+            risen = risen[..., np.newaxis]
+
+    after: tuple[Any, ...] = kernel(params, grads, *before[:-1], etas, step_sizes, variant, risen)
+    after = (*after, now)
+    if where is not True:
+        where = checks.mask(where, shape)
+        masks = (where,) * 4 + (where.any(axis=-1) if shape else where,)
+        after = tuple(map(np.where, masks, after, (params, *before)))
+    if into is None:
+        prev_loss = np.empty(shape[:-1])
+        prev_loss[...] = after[-1]
+        after = (*after[:-1], prev_loss)
+        if not shape:  # NumPy turns results of no dimension into scalars
+            after = tuple(map(np.asarray, after))
+    else:
+        after = write(into, after)
+    return after[0], RpropState(*after[1:])
+
+
+def kernel(
+    params: Array,
+    grads: Array,
+    delta: Array,
+    prev_sign: Array,
+    prev_update: Array,
+    etas: tuple[float, float],
+    step_sizes: tuple[Any, Any],
+    variant: Variant,
+    risen: Any,
+) -> tuple[Array, Array, Array, Array]:
+    """Apply the rule to whole arrays: the one place where the arithmetic stands."""
+    (eta_minus, eta_plus), (delta_min, delta_max) = etas, step_sizes
+
+    # Signs are compared, never magnitudes multiplied: a product of gradients underflows.
+    sign = np.subtract(grads > 0, grads < 0, dtype=np.int8)  # NaN has none
+    agreement = sign * prev_sign
+    flipped = agreement < 0
+    kept = sign * ~flipped
+
+    # Δ grows where the sign is the same, shrinks where it changed, stays where there is none:
+    # the factor is η+, η- or 1.
+    factor = np.multiply(agreement, eta_plus, dtype=delta.dtype)
+    factor = np.maximum(np.maximum(factor, eta_minus), agreement == 0)
+    delta = np.minimum(np.maximum(delta * factor, delta_min), delta_max)
+
+    def move(on_flip: str) -> Array:
+        update = -((sign if on_flip == "step" else kept) * delta)
+        return np.where(flipped, -prev_update, update) if on_flip == "undo" else update
+
+    update = move(variant.on_flip)
+    if variant.needs_loss:
+        update = np.where(risen, move(variant.on_flip_risen), update)
+    new = (params + update).astype(params.dtype, copy=False)
+    return new, delta, kept if variant.forgets else sign, update
+
+
+def complex_step(
+    params: Array,
+    grads: Array,
+    state: RpropState,
+    etas: tuple[float, float],
+    step_sizes: tuple[ArrayLike, ArrayLike],
+    where: ArrayLike,
+    out: tuple[Array, RpropState] | None,
+    **settings: Any,
+) -> tuple[Array, RpropState]:
+    """Take the step on real and imaginary parts, as twice as many real coordinates."""
+    shape, dtype = params.shape, params.dtype
+    if where is not True:
+        where = twice(checks.mask(where, shape))
+    if any(map(np.ndim, step_sizes)):
+        low, high = checks.limits(step_sizes, shape, params.real.dtype)
+        step_sizes = twice(low), twice(high)
+    grads = grads.astype(np.result_type(grads, np.complex64), copy=False)
+    into = None if out is None else checks.destination(out, (params, state))
+    params, state = rprop_step(
+        real_view(params), real_view(grads), state, etas, step_sizes, where=where, **settings
+    )
+    results: tuple[Array, ...] = (params.view(dtype).reshape(shape), *state)
+    if into is not None:
+        results = write(into, results)
+    return results[0], RpropState(*results[1:])
+
+
+def write(into: tuple[Array, ...], results: tuple[Any, ...]) -> tuple[Array, ...]:
+    """Copy results that are all complete into the arrays that were given for them."""
+    for array, result in zip(into, results, strict=True):
+        array[...] = result
+    return into
+
+
+def real_view(array: Array) -> Array:
+    """Return a complex array as (real, imaginary) pairs along its last axis."""
+    array = np.ascontiguousarray(array)  # at least one-dimensional
+    return array.view(array.real.dtype)
+
+
+def twice(array: Array) -> Array:
+    """Repeat what is said of a complex number for its two parts."""
+    return np.repeat(np.atleast_1d(array), 2, axis=-1)
+
+
+def state_dtype(params: Array) -> np.dtype[Any]:
+    """float16 is too coarse to hold step sizes; every wider float keeps its own state."""
+    return np.result_type(params.dtype, np.float32) if params.dtype == np.float16 else params.dtype
