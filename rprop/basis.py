@@ -17,6 +17,8 @@ from rprop.core import RpropState
 
 Array = NDArray[Any]
 
+DECAY = 0.95  # of the running mean, per move
+PERIOD = 10  # moves between two renewals of the basis, or n if that is more
 LIMIT = 500  # variables: a step costs O(n²), a renewal O(n³)
 
 
@@ -51,21 +53,13 @@ def learn(basis: Basis, state: RpropState, change: Array) -> tuple[Basis, RpropS
     moved = (size[:, 0] > 0) & np.isfinite(size[:, 0])
     unit = np.where(moved[:, None], change, 0) / np.where(moved[:, None], size, 1)
     unit = unit / np.where(moved, np.sqrt((unit * unit).sum(axis=1)), 1)[:, None]
-    keep = np.where(moved, DECAY(n), 1.0)[:, None, None]
+    keep = np.where(moved, DECAY, 1.0)[:, None, None]
     memory = keep * basis.memory + (1 - keep) * unit[:, :, None] * unit[:, None, :]
     basis = Basis(basis.vectors, memory, basis.age + moved)
-    due = basis.age >= PERIOD(n)
+    due = basis.age >= np.maximum(PERIOD, n)
     if not due.any():
         return basis, state
     return renew(basis, state, due)
-
-
-def DECAY(n):
-    return 0.95
-
-
-def PERIOD(n):
-    return max(10, n)
 
 
 def renew(basis: Basis, state: RpropState, due: Array) -> tuple[Basis, RpropState]:

@@ -217,7 +217,7 @@ def advance(rows: Rows, evaluate: Evaluate, settings: Settings) -> None:
 def propose(rows: Rows, settings: Settings) -> tuple[Array, RpropState]:
     """Take the step of the rule, in the learned basis if there is one."""
     rule = (settings.etas, settings.step_sizes)
-    how = {"variant": settings.variant, "loss": rows.here.fun}
+    how: Any = {"variant": settings.variant, "loss": rows.here.fun}
     x, basis = rows.here.x, rows.basis
     if basis is None:
         return rprop_step(x, rows.slope, rows.state, *rule, **how)

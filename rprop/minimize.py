@@ -220,13 +220,14 @@ def minimize_rprop(
     recorder = Recorder(
         objective, callback, maxiter, history=history, return_all=return_all, progress=progress
     )
-    rows = status = None
+    rows: Any = None
+    status = None
     try:
         if state is None:
             delta = first_delta(delta0, x)
             rows = begin(evaluate, x[None], lower[None], upper[None], delta, learned, settings)
         else:
-            rows = resume(state, x, settings)
+            rows = resume(state, settings)
         recorder.start(rows)
         while rows.status[0] == RUNNING:
             advance(rows, evaluate, settings)

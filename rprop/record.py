@@ -73,7 +73,7 @@ class Recorder:
         """Describe an iteration; flips are the sign changes that it answered."""
         flips = 0
         if self.signs is not None:
-            flips = np.count_nonzero(self.signs[0] * self.signs[1] < 0)
+            flips = int(np.count_nonzero(self.signs[0] * self.signs[1] < 0))
         slope = rows.slope if rows.basis is None else basis.enter(rows.basis, rows.slope)
         self.signs = np.sign(slope), rows.state.prev_sign
         delta = rows.state.delta
