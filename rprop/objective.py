@@ -40,6 +40,8 @@ class Objective:
         Losses and gradients computed so far; `nfev` includes those for finite differences.
     cost : int
         Evaluations of `fun` that one call takes.
+    unknown : ndarray of bool
+        Where the gradient's 0 says nothing.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Objective:
         self.dtype = np.result_type(x0.dtype, np.float64)  # float32 would lose tiny gradients
         self.nfev = self.njev = 0
         self.cost = 1
+        self.unknown = np.zeros(x0.size, bool)
         self.jac = jac if callable(jac) else None
         self.joint = self.jac is None and isinstance(jac, (bool, np.bool_, int)) and bool(jac)
         if self.jac is None and not self.joint:
@@ -71,6 +74,7 @@ class Objective:
                 )
             self.difference = difference
             self.free = lower < upper
+            self.unknown = ~self.free
             self.lower, self.upper = lower[self.free], upper[self.free]
             self.cost += (2 if difference["method"] == "3-point" else 1) * int(self.free.sum())
 

@@ -90,7 +90,7 @@ class Recorder:
         result = OptimizeResult(
             x=x.copy(),
             fun=fun.item(),
-            jac=jac.copy(),
+            jac=np.where(self.objective.unknown, np.nan, jac),
             nit=run.nit,
             nfev=self.objective.nfev,
             njev=self.objective.njev,
