@@ -98,7 +98,7 @@ class Objective:
 
     def vector(self, gradient: Any) -> Array:
         """Copy a gradient: its owner may reuse the array."""
-        array = np.asarray(gradient)
+        array = as_array("the gradient", gradient)
         if array.size != self.size:
             raise ValueError(
                 f"the gradient must have the shape of x0, {(self.size,)}; got shape {array.shape}"
@@ -144,7 +144,7 @@ class Free:
 
 def scalar(loss: Any, complex_step: bool = False) -> Any:
     """Return the loss as a number."""
-    array = np.asarray(loss)
+    array = as_array("the loss", loss)
     if array.size != 1:
         raise ValueError(
             "The user-provided objective function must return a scalar value; "
@@ -153,3 +153,11 @@ def scalar(loss: Any, complex_step: bool = False) -> Any:
     if array.dtype.kind not in ("biufc" if complex_step else "biuf"):
         raise TypeError(f"the loss must be a real number; got {loss!r}")
     return array.item()
+
+
+def as_array(name: str, value: Any) -> Array:
+    """Turn what a function of the user returned into an array."""
+    try:
+        return np.asarray(value)
+    except ValueError:  # such as (loss, gradient) where only the loss was asked for
+        raise ValueError(f"{name} must not be of irregular shape; got {value!r}") from None
