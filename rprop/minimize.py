@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -16,7 +15,7 @@ from rprop import checks
 from rprop.basis import LIMIT
 from rprop.engine import RUNNING, Run, Settings, advance, begin, resume
 from rprop.objective import Objective
-from rprop.record import Recorder, announce
+from rprop.record import Recorder, announce, warn
 from rprop.variants import Variant
 
 Array = NDArray[Any]
@@ -206,6 +205,11 @@ def minimize_rprop(
         safeguard=choice("safeguard", safeguard, "armijo"),
         cost=objective.cost,
     )
+    if state is None and maxfev < objective.cost:
+        raise ValueError(
+            f"maxfev must be at least {objective.cost}, what loss and gradient at x0 take; "
+            f"got {maxfev!r}"
+        )
     learned = choice("basis", basis, "learned")
     if learned and (settings.bounded or x.size > LIMIT):
         raise ValueError(
@@ -258,20 +262,19 @@ def warn_unused(options: dict[str, Any], hess: Any, hessp: Any, constraints: Any
     """Say what will not be used."""
     if options:
         names = ", ".join(map(str, options))
-        warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=4)
+        warn(f"Unknown solver options: {names}", OptimizeWarning)
     for name, given in {"hess": hess, "hessp": hessp}.items():
         if given is not None:
-            text = f"Method rprop does not use Hessian information ({name})."
-            warnings.warn(text, RuntimeWarning, stacklevel=4)
+            warn(f"Method rprop does not use Hessian information ({name}).", RuntimeWarning)
     if constraints is not None and np.size(constraints):
-        warnings.warn("Method rprop cannot handle constraints.", RuntimeWarning, stacklevel=4)
+        warn("Method rprop cannot handle constraints.", RuntimeWarning)
 
 
 def start(x0: ArrayLike) -> Array:
     """Copy the start into an array of floats."""
     x = checks.numeric("x0", x0)
     if x.dtype.kind == "c":
-        warnings.warn("x0 is complex; its imaginary part is discarded.", RuntimeWarning, 4)
+        warn("x0 is complex; its imaginary part is discarded.", RuntimeWarning)
         x = x.real
     if x.ndim > 1:
         raise ValueError(f"x0 must have one dimension; got shape {x.shape}")
