@@ -8,6 +8,7 @@ changes the sign of their sum, and the sign is all that Rprop sees.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -29,7 +30,7 @@ class PartitionError(RuntimeError):
 class Partial(NamedTuple):
     """What one partition contributes."""
 
-    index: int
+    number: int
     loss: float
     gradient: Array
 
@@ -145,10 +146,12 @@ def collect(results: Iterable[Any], count: int) -> list[Partial]:
     partials: dict[int, Partial] = {}
     for result in results:
         if not isinstance(result, Partial):
-            raise ValueError(f"map must return the results of its calls; got {result!r}")
-        if result.index in partials:
-            raise ValueError(f"map must return one result a partition; got two of {result.index}")
-        partials[result.index] = result
+            raise ValueError(  # noqa: TRY004  # it is `map` that is wrong, whatever it returned
+                f"map must return the results of its calls; got {result!r}"
+            )
+        if result.number in partials:
+            raise ValueError(f"map must return one result a partition; got two of {result.number}")
+        partials[result.number] = result
     missing = [index for index in range(count) if index not in partials]
     if missing:
         raise ValueError(
@@ -158,7 +161,7 @@ def collect(results: Iterable[Any], count: int) -> list[Partial]:
     return [partials[index] for index in range(count)]
 
 
-class dask_map:  # noqa: N801  # one calls it like the function that it stands for
+class dask_map:  # called like the function that it stands for
     """A `map` for `sum_over` that keeps the partitions on the workers of a Dask cluster.
 
     Each partition goes to a worker once. After that an evaluation sends one message to each
@@ -203,9 +206,9 @@ class dask_map:  # noqa: N801  # one calls it like the function that it stands f
         """Apply `task` to every item where it lies."""
         from distributed.protocol.pickle import dumps
 
-        message = dumps(task)  # once for all workers, and what cannot be pickled fails here
+        # Once for all workers; what cannot be pickled fails here rather than on the way.
+        message = dumps(task)  # type: ignore[no-untyped-call]
         for _ in range(self.attempts):
-            self.client.wait_for_workers(1, timeout=self.timeout)
             try:
                 if items is not self.items:
                     self.pin(items)
@@ -215,12 +218,21 @@ class dask_map:  # noqa: N801  # one calls it like the function that it stands f
                 self.items = None
         raise PartitionError(f"workers were lost {self.attempts} times in a row")
 
+    def workers(self) -> dict[str, int]:
+        """Return how many threads each worker has; wait until there is a worker."""
+        deadline = time.monotonic() + self.timeout
+        while not (threads := dict(self.client.nthreads())):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"no Dask worker appeared within {self.timeout} s")
+            time.sleep(0.05)
+        return threads
+
     def pin(self, items: Sequence[Any]) -> None:
         """Divide the items among the threads of all workers."""
         from distributed import Future
 
         self.held = []  # frees what the workers hold
-        threads = self.client.nthreads()
+        threads = self.workers()
         slots = [worker for worker, count in threads.items() for _ in range(count)]
         futures = []
         try:
@@ -228,17 +240,19 @@ class dask_map:  # noqa: N801  # one calls it like the function that it stands f
                 mine = [item for i, item in enumerate(items) if slots[i % len(slots)] == worker]
                 if not mine:
                     continue
-                where = {"workers": [worker]}
                 numbers, parts = map(list, zip(*mine, strict=True))
                 for i, part in enumerate(parts):
                     if not isinstance(part, Future):
-                        parts[i] = self.client.scatter([part], hash=False, **where)[0]
-                where["allow_other_workers"] = True  # rather than wait for one that is gone
+                        parts[i] = self.client.scatter([part], workers=[worker], hash=False)[0]
+                where: Any = {"workers": [worker], "allow_other_workers": True}  # if it has gone
                 futures.append(
                     self.client.submit(Holder, numbers, parts, count, actor=True, **where)
                 )
+        except (OSError, KeyError):  # the scheduler no longer knows the worker
+            raise WorkerLost from None
+        try:  # apart, as a partition that is loaded on its worker may raise OSError
             self.held = [(future, future.result()) for future in futures]
-        except (CancelledError, OSError):
+        except CancelledError:
             raise WorkerLost from None
         self.items = items
 
@@ -263,7 +277,7 @@ def wait(held: tuple[Any, Any], answer: Any) -> Any:
             raise WorkerLost from None
 
 
-class WorkerLost(Exception):  # noqa: N818  # never leaves this module
+class WorkerLost(Exception):  # never leaves this module
     """A worker took its partitions with it."""
 
 
@@ -280,4 +294,5 @@ class Holder:
         """Apply a pickled task to every partition here."""
         from distributed.protocol.pickle import loads
 
-        return list(self.map(loads(message), self.items))
+        task: Callable[..., Any] = loads(message)  # type: ignore[no-untyped-call]
+        return list(self.map(task, self.items))
