@@ -232,7 +232,7 @@ class NumPy:
     @staticmethod
     def astype(array: Array, dtype: Any) -> Array:
         """Convert to a dtype."""
-        return array.astype(dtype)
+        return array if array.dtype == dtype else array.astype(dtype)
 
     @staticmethod
     def clip(array: Array, low: Any, high: Any) -> Array:

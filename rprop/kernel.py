@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from rprop.variants import Variant
+from rprop.variants import Move, Variant
 
 __all__ = ["kernel"]
 
@@ -40,14 +40,16 @@ def kernel(
     factor = xp.clip(xp.astype(agreement, delta.dtype) * eta_plus + 1, eta_minus, eta_plus)
     delta = xp.clip(delta * factor, delta_min, delta_max)
 
-    def move(on_flip: str) -> Any:
+    def move(on_flip: Move) -> Any:
         update = -(xp.astype(sign if on_flip == "step" else kept, delta.dtype) * delta)
         return xp.where(agreement < 0, -prev_update, update) if on_flip == "undo" else update
 
-    update = move(variant.on_flip)
-    if variant.needs_loss:
-        update = xp.where(risen, move(variant.on_flip_risen), update)
-    after = params + update, delta, kept if variant.forgets else sign, update
+    if isinstance(risen, bool):
+        update = move(variant.on_flip_risen if risen else variant.on_flip)
+    else:
+        update = xp.where(risen, move(variant.on_flip_risen), move(variant.on_flip))
+    new_params = xp.astype(params + update, params.dtype)
+    after = new_params, delta, kept if variant.forgets else sign, update
     if where is True:
         return after
     new_params, *state = (xp.where(where, new, old) for new, old in zip(after, before, strict=True))
