@@ -188,39 +188,53 @@ def rprop_step(
     step_sizes = checks.limits(step_sizes, shape, dtype)
     into = None if out is None else checks.destination(out, (params, before))
 
-    risen: Any = False
-    now: Any = np.nan  # a loss that is not given is not known to the next step either
-    if loss is None:
-        if variant.needs_loss:
-            raise ValueError(f"variant {variant.name!r} needs the loss at params; got loss=None")
-    else:
-        now = checks.losses(loss, shape[:-1])
-        risen = (now > before[-1]) | (now != now)  # a NaN loss has risen
-        if len(shape) > 1:
-            risen = risen[..., np.newaxis]
-
+    if loss is not None:
+        loss = checks.losses(loss, shape[:-1])
+    elif variant.needs_loss:
+        raise ValueError(f"variant {variant.name!r} needs the loss at params; got loss=None")
     if where is not True:
         where = checks.mask(where, shape)
-        now = np.where(where.any(axis=-1) if shape else where, now, before[-1])
+    return step(params, grads, before, etas, step_sizes, variant, loss, where, into)
 
-    arguments = (params, grads, *before[:-1], *etas, *step_sizes, risen, where)
+
+def step(
+    params: Array,
+    grads: Array,
+    state: Sequence[Array],
+    etas: tuple[float, float],
+    step_sizes: tuple[Any, Any],
+    variant: Variant,
+    loss: Any = None,
+    where: Any = True,
+    into: Sequence[Array] | None = None,
+) -> tuple[Array, RpropState]:
+    """Do what `rprop_step` does with real arrays, once it has checked them."""
+    shape = params.shape
+    *before, prev_loss = state
+    risen: Any = False
+    now = np.nan if loss is None else loss  # what is not given is not known next time either
+    if variant.needs_loss:
+        risen = (now > prev_loss) | (now != now)  # a NaN loss has risen
+        risen = risen[..., np.newaxis] if len(shape) > 1 else bool(risen)
+    if where is not True:
+        now = np.where(where.any(axis=-1) if shape else where, now, prev_loss)
+
+    arguments = (params, grads, *before, *etas, *step_sizes, risen, where)
     if params.size > SMALL:
         if into is None:
-            into = (*map(np.empty_like, (params, *before[:-1])), np.empty(shape[:-1]))
+            into = (*map(np.empty_like, (params, *before)), np.empty(shape[:-1]))
         blockwise(variant, arguments, into[:-1])
         into[-1][...] = now
         return into[0], RpropState(*into[1:])
-    new_params, *after = kernel(NumPy, variant, *arguments)
-    after = [new_params.astype(params.dtype, copy=False), *after, now]
+    after = kernel(NumPy, variant, *arguments)
     if into is not None:
-        after = write(into, after)
-    else:
-        prev_loss = np.empty(shape[:-1])
-        prev_loss[...] = now
-        after[-1] = prev_loss
-        if not shape:  # NumPy turns results of no dimension into scalars
-            after = list(map(np.asarray, after))
-    return after[0], RpropState(*after[1:])
+        into = write(into, (*after, now))
+        return into[0], RpropState(*into[1:])
+    prev_loss = np.empty(shape[:-1])
+    prev_loss[...] = now
+    if not shape:  # NumPy turns results of no dimension into scalars
+        after = tuple(map(np.asarray, after))  # type: ignore[assignment]
+    return after[0], RpropState(*after[1:], prev_loss)
 
 
 class NumPy:
