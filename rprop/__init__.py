@@ -7,7 +7,7 @@ from rprop.core import RpropState, rprop_init, rprop_step
 from rprop.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
-    from rprop.batch import minimize_batch, multistart
+    from rprop.batch import minimize_batch
     from rprop.distributed import PartitionError, dask_map, sum_over
     from rprop.minimize import minimize_rprop
 
@@ -19,7 +19,6 @@ __all__ = [
     "dask_map",
     "minimize_batch",
     "minimize_rprop",
-    "multistart",
     "rprop_init",
     "rprop_step",
     "sum_over",
@@ -30,7 +29,6 @@ LAZY = {
     "dask_map": "distributed",
     "minimize_batch": "batch",
     "minimize_rprop": "minimize",
-    "multistart": "batch",
     "sum_over": "distributed",
 }
 
