@@ -7,9 +7,11 @@ from rprop.core import RpropState, rprop_init, rprop_step
 from rprop.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
-    from rprop.batch import minimize_batch, multistart
+    from rprop.batch import minimize_batch
     from rprop.distributed import PartitionError, dask_map, sum_over
     from rprop.minimize import minimize_rprop
+    from rprop.starts import multistart
+    from rprop.multistart import multistart
 
 __all__ = [
     "VARIANTS",
@@ -30,7 +32,7 @@ LAZY = {
     "dask_map": "distributed",
     "minimize_batch": "batch",
     "minimize_rprop": "minimize",
-    "multistart": "batch",
+    "multistart": "starts",
     "sum_over": "distributed",
 }
 
