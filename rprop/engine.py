@@ -369,7 +369,7 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
 
 def scale(x: Array, lower: Array, upper: Array) -> Array:
     """Return Δ0 from the start: a tenth of |x|, where x is 0 of its median, at most of the box."""
-    size = np.abs(x)
+    size = np.where(np.isfinite(x), np.abs(x), 0)
     nonzero = np.where(size > 0, size, np.nan)
     median = np.full((*x.shape[:-1], 1), 1.0)
     some = (size > 0).any(axis=-1)
@@ -381,8 +381,8 @@ def scale(x: Array, lower: Array, upper: Array) -> Array:
 
 
 def relative_gtol(slope: Array) -> Array:
-    """1e-5, but relative to a start whose gradient is small: Rprop works where it vanishes."""
-    return 1e-5 * np.minimum(1, largest(slope))
+    """1e-8, but relative to a start whose gradient is small: Rprop works where it vanishes."""
+    return 1e-8 * np.minimum(1, largest(slope))
 
 
 def push_free(here: Point, lower: Array, upper: Array) -> Array:

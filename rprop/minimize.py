@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -16,7 +15,7 @@ from rprop import checks
 from rprop.basis import LIMIT
 from rprop.engine import RUNNING, Run, Settings, advance, begin, resume
 from rprop.objective import Objective
-from rprop.record import Recorder, announce
+from rprop.record import Recorder, announce, warn
 from rprop.variants import Variant
 
 Array = NDArray[Any]
@@ -97,7 +96,7 @@ def minimize_rprop(
         doubled or quartered along the first move as long as that lowers the loss.
     gtol : float, optional
         Stop when no component of the gradient that could still move is larger. By default
-        1e-5, times the largest such component at x0 where that is less than 1.
+        1e-8, times the largest such component at x0 where that is less than 1.
     xtol : float, optional
         Stop when every step size is at most `xtol` times ``|x_i|``, or times the first step
         size where that is larger.
@@ -279,6 +278,10 @@ def configure(
         safeguard=choice("safeguard", safeguard, "armijo"),
         cost=cost,
     )
+    if settings.maxfev < cost:
+        raise ValueError(
+            f"maxfev must be at least {cost}, what loss and gradient at x0 take; got {maxfev!r}"
+        )
     learned = choice("basis", basis, "learned")
     if learned and (bounded or size > LIMIT):
         raise ValueError(
@@ -299,13 +302,12 @@ def warn_unused(options: dict[str, Any], hess: Any, hessp: Any, constraints: Any
     """Say what will not be used."""
     if options:
         names = ", ".join(map(str, options))
-        warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=4)
+        warn(f"Unknown solver options: {names}", OptimizeWarning)
     for name, given in {"hess": hess, "hessp": hessp}.items():
         if given is not None:
-            text = f"Method rprop does not use Hessian information ({name})."
-            warnings.warn(text, RuntimeWarning, stacklevel=4)
+            warn(f"Method rprop does not use Hessian information ({name}).", RuntimeWarning)
     if constraints is not None and np.size(constraints):
-        warnings.warn("Method rprop cannot handle constraints.", RuntimeWarning, stacklevel=4)
+        warn("Method rprop cannot handle constraints.", RuntimeWarning)
 
 
 def start(x0: ArrayLike) -> Array:
@@ -320,7 +322,7 @@ def floats(name: str, value: ArrayLike) -> Array:
     """Copy real numbers; float32 and longdouble are kept, everything else becomes float64."""
     x = checks.numeric(name, value)
     if x.dtype.kind == "c":
-        warnings.warn(f"{name} is complex; its imaginary part is discarded.", RuntimeWarning, 5)
+        warn(f"{name} is complex; its imaginary part is discarded.", RuntimeWarning)
         x = x.real
     keep = x.dtype.kind == "f" and x.dtype.itemsize > 2
     return np.array(x, x.dtype.newbyteorder("=") if keep else np.float64, order="C")
