@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from rprop.distributed import PartitionError, dask_map, sum_over
     from rprop.minimize import minimize_rprop
     from rprop.starts import multistart
-    from rprop.multistart import multistart
 
 __all__ = [
     "VARIANTS",
