@@ -10,6 +10,7 @@ if TYPE_CHECKING:
     from rprop.batch import minimize_batch
     from rprop.distributed import PartitionError, dask_map, sum_over
     from rprop.minimize import minimize_rprop
+    from rprop.starts import multistart
 
 __all__ = [
     "VARIANTS",
@@ -19,6 +20,7 @@ __all__ = [
     "dask_map",
     "minimize_batch",
     "minimize_rprop",
+    "multistart",
     "rprop_init",
     "rprop_step",
     "sum_over",
@@ -29,6 +31,7 @@ LAZY = {
     "dask_map": "distributed",
     "minimize_batch": "batch",
     "minimize_rprop": "minimize",
+    "multistart": "starts",
     "sum_over": "distributed",
 }
 

@@ -127,8 +127,9 @@ def minimize_batch(
     except StopIteration:
         status = 99
     except BaseException as error:
-        with suppress(AttributeError):  # some exceptions have no room for it
-            error.result = batch.result()  # type: ignore[attr-defined]
+        if not evaluate.first and batch.runs:  # every row has been started
+            with suppress(AttributeError):  # some exceptions have no room for it
+                error.result = batch.result()  # type: ignore[attr-defined]
         raise
     finally:
         if bar is not None:
@@ -183,7 +184,7 @@ class Rows:
 class Summary(NamedTuple):
     """What is kept of rows."""
 
-    index: Array
+    rows: Array
     x: Array
     fun: Array
     jac: Array
@@ -235,9 +236,11 @@ class Batch:
 
     def result(self, running: int = RUNNING) -> OptimizeResult:
         """Describe all rows by their best points; rows that run have the given status."""
-        parts = self.done + [summary(run) for run in self.runs]
-        index = np.concatenate([part.index for part in parts])
-        whole = Summary(*(np.concatenate(column)[np.argsort(index)] for column in zip(*parts)))
+        parts = [*self.done, *map(summary, self.runs)]
+        index = np.concatenate([part.rows for part in parts])
+        whole = Summary(
+            *(np.concatenate(column)[np.argsort(index)] for column in zip(*parts, strict=True))
+        )
         status = np.where(whole.status == RUNNING, running, whole.status)
         codes = {code: np.flatnonzero(status == code) for code in np.unique(status)}
         success, message = np.zeros(len(status), bool), np.empty(len(status), object)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 from hypothesis import strategies as st
 
-from rprop import VARIANTS, RpropState, Variant, rprop_init, rprop_step
+from rprop import VARIANTS, Variant, rprop_init, rprop_step
 
 SIGNS = [1.0, 1.0, -1.0, -1.0, 0.0, -0.0]
 GRADIENTS = st.sampled_from([*SIGNS, 1e-300, -1e-300, 1e300, np.inf, -np.inf, np.nan])
@@ -77,11 +77,11 @@ def tapes(draw, dtype=np.float64, gradients=GRADIENTS, max_size=4, max_steps=12)
 def bits(*arrays):
     """Return what two results share only if they are equal to the bit."""
     flat = []
-    for array in arrays:
-        if isinstance(array, (tuple, RpropState)):
-            flat.append(bits(*array))
+    for item in arrays:
+        if isinstance(item, tuple):
+            flat.append(bits(*item))
         else:
-            array = np.asarray(array)
+            array = np.asarray(item)
             padded = array.dtype == np.longdouble  # with bytes that mean nothing
             content = list(map(str, array.ravel())) if padded else array.tobytes()
             flat.append((array.dtype, array.shape, content))

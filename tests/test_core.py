@@ -2,6 +2,7 @@
 
 import pickle
 from fractions import Fraction
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -24,7 +25,7 @@ def rule_of(variant):
         move = "step"
         if agreement < 0:
             move = variant.on_flip_risen if risen else variant.on_flip
-        w, delta, seen, dw = {
+        w, delta, _, dw = {
             "step": lambda: descend(w, g, delta),
             "stay": lambda: descend(w, 0, delta),
             "undo": lambda: (w - prev_dw, delta, 0, -prev_dw),
@@ -106,7 +107,7 @@ def test_no_magnitude_of_a_gradient_matters(tape, variant, data):
 @given(tapes(), rows)
 def test_every_move_is_a_step_or_none_or_undone(tape, variant):
     trace = tape.run(variant)
-    for (params, before), (moved, after) in zip(trace, trace[1:], strict=False):
+    for (params, before), (moved, after) in pairwise(trace):
         size, low, high = np.abs(after.prev_update), *tape.step_sizes
         assert ((low <= after.delta) & (after.delta <= high)).all()
         undone = after.prev_update == -before.prev_update
