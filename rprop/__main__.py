@@ -207,8 +207,8 @@ def logistic_regression(limit: int = 500) -> list[Panel]:
         for name, (method, options) in METHODS.items():
             model = Logistic(matrix[~test], labels[~test], ridge)
             start = np.zeros(features.shape[1] + 1)
-            options = {"gtol": 1e-5, **options, LIMITS.get(name, "maxfev"): limit}
-            result = minimize(model, start, jac=True, method=method, options=options)
+            chosen = {"gtol": 1e-5, **options, LIMITS.get(name, "maxfev"): limit}
+            result = minimize(model, start, jac=True, method=method, options=chosen)
             held = Logistic(matrix[test], labels[test], ridge).accuracy(result.x)
             runs.append((units, name, model, result, held))
     best = min(result.fun for *_, result, _ in runs)
@@ -248,8 +248,10 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
     figure = Figure(figsize=(11, 7), layout="constrained")
     for axes, panel in zip(figure.subplot_mosaic("AAABBB;CCDDEE").values(), panels, strict=True):
         for name, values in panel.curves.items():
-            look = {"color": COLOURS.get(name, "#d55e00"), "ls": "-" if name in COLOURS else "--"}
-            axes.plot(values, **look, label=[name, *[""] * (values.size // len(values) - 1)])
+            lines = axes.plot(values, color=COLOURS.get(name, "#d55e00"))
+            lines[0].set_label(name)
+            for line in lines:
+                line.set_linestyle("-" if name in COLOURS else "--")
         if panel.up == GAP:
             axes.set_yscale("log")
         axes.set(title=panel.title, xlabel=panel.across, ylabel=panel.up)
