@@ -6,6 +6,7 @@ them, and the time is scaled up; the table says so. Dask is measured where it is
 """
 
 import json
+import os
 import platform
 import sys
 import time
@@ -13,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from statistics import median
 
+os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads slow small problems down, most of all L-BFGS-B
 import numpy as np
 import scipy
 from scipy.optimize import minimize
@@ -62,8 +64,11 @@ def compare(fun, X0, args, cut, **options):
     count, few = len(X0), min(len(X0), LOOPED)
     batch_time, batch = timed(lambda: minimize_batch(fun, X0, args, gtol=GTOL, xtol=0, **options))
 
+    def taken(i):
+        return tuple(arg[i] if c else arg for arg, c in zip(args, cut, strict=True))
+
     def loop(solve):
-        return timed(lambda: [solve(X0[i], tuple(arg[i] if c else arg for arg, c in zip(args, cut, strict=True))) for i in range(few)])  # fmt: skip  # noqa: E501
+        return timed(lambda: [solve(X0[i], taken(i)) for i in range(few)])
 
     own_time, own = loop(
         lambda x, a: minimize_rprop(fun, x, a, jac=True, gtol=GTOL, xtol=0, **options)
@@ -74,6 +79,13 @@ def compare(fun, X0, args, cut, **options):
         )
     )
     scale = count / few
+    first = [fun(X0[i], *taken(i))[0] for i in range(few)]
+    lowest = np.min([[r.fun for r in own], [r.fun for r in quasi]], axis=0)
+
+    def solved(losses):
+        """Tell the part of problems within 1e-7 of the way down to the lowest loss found."""
+        return float(np.mean(losses - lowest <= 1e-7 * (first - lowest)))
+
     return {
         "problems": count,
         "looped": few,
@@ -87,9 +99,9 @@ def compare(fun, X0, args, cut, **options):
             "loop over L-BFGS-B": quasi_time * scale / batch_time,
         },
         "solved": {
-            "batch": float((abs(batch.jac).max(axis=1) <= GTOL).mean()),
-            "loop over minimize_rprop": float(np.mean([abs(r.jac).max() <= GTOL for r in own])),
-            "loop over L-BFGS-B": float(np.mean([abs(r.jac).max() <= GTOL for r in quasi])),
+            "batch": solved(batch.fun[:few]),
+            "loop over minimize_rprop": solved([r.fun for r in own]),
+            "loop over L-BFGS-B": solved([r.fun for r in quasi]),
         },
         "median iterations of the batch": float(np.median(batch.nit)),
         "median evaluations of L-BFGS-B": float(np.median([r.nfev for r in quasi])),
@@ -103,6 +115,8 @@ def problems():
     for fun in (huber, rosenbrock):
         for options in ({}, {"basis": "learned"}):
             for count in SIZES:
+                if count == SIZES[-1] and fun is rosenbrock and not options:
+                    continue  # a minute
                 X0, centres = rng.normal(size=(2, count, 2))
                 weights = 10.0 ** rng.uniform(-1, 1, (count, 2))
                 row, _ = compare(fun, X0, (weights, centres), (True, True), **options)
@@ -234,7 +248,7 @@ def reproducibility():
     def quasi(fun):
         path = []
         options = {"ftol": 0, "gtol": 0, "maxiter": 400}
-        keep = lambda x: path.append(x.copy())  # noqa: E731
+        keep = lambda x: path.append(x.copy())
         minimize(fun, np.zeros(6), jac=True, method="L-BFGS-B", options=options, callback=keep)
         return path
 
@@ -253,7 +267,7 @@ def main():
             "scipy": scipy.__version__,
             "processor": platform.machine(),
         },
-        "tolerance": f"max |gradient| <= {GTOL}",
+        "tolerance": f"max |gradient| <= {GTOL}; solved: within 1e-7 of the way to the lowest loss",
         "partitions, ms an evaluation": partitions(),
         "reproducibility": reproducibility(),
         "image": image(),
