@@ -207,7 +207,7 @@ class dask_map:  # called like the function that it stands for
         from distributed.protocol.pickle import dumps
 
         # Once for all workers; what cannot be pickled fails here rather than on the way.
-        message = dumps(task)  # type: ignore[no-untyped-call]
+        message = dumps(task)
         for _ in range(self.attempts):
             try:
                 if items is not self.items:
@@ -294,5 +294,5 @@ class Holder:
         """Apply a pickled task to every partition here."""
         from distributed.protocol.pickle import loads
 
-        task: Callable[..., Any] = loads(message)  # type: ignore[no-untyped-call]
+        task: Callable[..., Any] = loads(message)
         return list(self.map(task, self.items))
