@@ -11,6 +11,7 @@ import os
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -176,10 +177,11 @@ def blockwise(variant: Variant, arguments: Sequence[Any], into: Sequence[Array])
         if i != old
     )
     accesses = ["readonly"] * len(inputs) + ["writeonly"] * len(into)
+    op_flags: Any = [[access, *["overlap_assume_elementwise"] * apart] for access in accesses]
     iterator = np.nditer(
         [*inputs, *into],
         flags=["external_loop", "buffered", "delay_bufalloc", "copy_if_overlap", "ranged"],
-        op_flags=[[access, *["overlap_assume_elementwise"] * apart] for access in accesses],
+        op_flags=op_flags,
         buffersize=size,
     )
 
@@ -206,9 +208,9 @@ def blockwise(variant: Variant, arguments: Sequence[Any], into: Sequence[Array])
 
     bounds = [iterator.itersize * i // workers for i in range(workers + 1)]
     parts = []
-    for start, stop in zip(bounds, bounds[1:], strict=False):
+    for start, stop in pairwise(bounds):
         parts.append(iterator.copy())
-        parts[-1].iterrange = start, stop
+        parts[-1].iterrange = start, stop  # type: ignore[misc]  # it can be set
     with iterator, ThreadPoolExecutor(workers) as pool:
         list(pool.map(replay, parts))
 

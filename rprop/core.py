@@ -278,7 +278,7 @@ def complex_step(
     )
     results: tuple[Array, ...] = (params.view(dtype).reshape(shape), *state)
     if into is not None:
-        results = write(into, results)
+        results = tuple(write(into, results))
     return results[0], RpropState(*results[1:])
 
 
