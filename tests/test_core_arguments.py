@@ -5,7 +5,7 @@ import re
 import numpy as np
 import pytest
 
-from rprop import rprop_init, rprop_step
+from rprop import RpropState, rprop_init, rprop_step
 from tests.strategies import bits
 
 STATE = rprop_init([1.0, 2.0])
@@ -50,6 +50,14 @@ def test_bad_arguments(bad, error, message):
     good = {"params": [1.0, 2.0], "grads": [1.0, 1.0], "state": STATE}
     with pytest.raises(error, match=message):
         rprop_step(**{**good, **bad})
+
+
+def test_a_state_may_hold_lists_and_any_signed_numbers():
+    state = STATE._replace(prev_sign=np.array([1, -1], np.int8))
+    loose = RpropState(*(field.tolist() for field in state))._replace(prev_sign=[0.3, -300.0])
+    grads, settings = [1.0, 1.0], {"variant": "rprop+"}
+    expected = rprop_step([1.0, 2.0], grads, state, **settings)
+    assert bits(rprop_step([1.0, 2.0], grads, loose, **settings)) == bits(expected)
 
 
 @pytest.mark.parametrize("delta0", [0.0, -1.0, np.inf, np.nan, [1.0, -2.0]])

@@ -1,5 +1,8 @@
 """Arrays so large that the step is taken block by block: the same bits as in small pieces."""
 
+import tracemalloc
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 
@@ -97,12 +100,14 @@ def into_fresh(params, grads, state, **settings):
     return rprop_step(params, grads, state, out=out, **settings)
 
 
+@pytest.mark.parametrize("masked", [False, True])
 @pytest.mark.parametrize("step", [in_place, into_fresh])
 @pytest.mark.parametrize("variant", ROWS, ids=lambda row: row.name)
-def test_out_in_blocks(variant, step):
+def test_out_in_blocks(variant, step, masked):
     params, grads, mask, _ = problem(np.float64, 9001)
-    expected = run(params, grads, LOSSES, variant, where=mask, **SETTINGS)
-    found = run(params.copy(), grads, LOSSES, variant, where=mask, step=step, **SETTINGS)
+    settings = {"where": mask if masked else True, **SETTINGS}
+    expected = run(params, grads, LOSSES, variant, **settings)
+    found = run(params.copy(), grads, LOSSES, variant, step=step, **settings)
     assert bits(*found) == bits(*expected)
 
 
@@ -113,6 +118,27 @@ def test_threads_change_no_bit(monkeypatch, number):
     monkeypatch.setenv("RPROP_NUM_THREADS", number)
     whole, state = run(params, grads, LOSSES, "irprop+", **SETTINGS)
     assert bits(whole, *state[:3]) == bits(expected[0], *expected[1])
+
+
+def test_settings_that_vary_pile_nothing_up():
+    params = np.zeros(10_000)
+    state = rprop_init(params)
+    with tracing() as traced:
+        for largest in range(1, 40):
+            if largest == 10:
+                before = traced()
+            rprop_step(params, params, state, step_sizes=(0.0, float(largest)))
+        assert traced() - before < 1e6  # one array of scratch is half of that
+
+
+@contextmanager
+def tracing():
+    """Give a function that says how many bytes are in use."""
+    tracemalloc.start()
+    try:
+        yield lambda: tracemalloc.get_traced_memory()[0]
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "two", "1.5"])
