@@ -4,6 +4,7 @@ import json
 import sys
 from fractions import Fraction
 from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -210,7 +211,8 @@ for line in sys.stdin:
         ("print('hello', flush=True)", "the answer must be"),
     ],
 )
-def test_a_program_on_its_standard_streams(tmp_path, damage, message):
+def test_a_program_on_its_standard_streams(tmp_path, monkeypatch, damage, message):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
     path = tmp_path / "speaker.py"
     path.write_text(SPEAKER.format(damage=damage), encoding="utf-8")
     cases = [c for c in load("irprop-") if c["dtype"] == "float64"][8:9]
