@@ -1,12 +1,16 @@
-"""The iteration that `minimize_rprop` and `minimize_batch` share: independent runs, one a row.
+"""The iteration that `minimize_rprop` and `minimize_batch` share.
 
-Arrays in a `Rows` are replaced, never written to, so whoever was handed one may keep it.
+As in `rprop_step`, leading axes are independent: points have shape (n,) or (k, n), and what there
+is one of per run has shape () or (k,). Arrays in a `Run` are replaced, never written to, so
+whoever was handed one may keep it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import reduce
+from operator import or_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,7 +47,6 @@ OUTCOMES = {
     99: Outcome(False, "`callback` raised `StopIteration`."),
 }
 
-
 WINDOW = 20  # iterations over which ftol looks for progress
 SPACING = 50  # iterations from one step of the safeguard to the next
 ARMIJO = 1e-4  # the part of the decrease promised by the gradient that a trial must deliver
@@ -52,7 +55,7 @@ SEARCH = 30  # doublings or quarterings of the first step at the most
 
 @dataclass(frozen=True)
 class Settings:
-    """What the user chose, checked; the same for every row."""
+    """What the user chose, checked; the same for every run."""
 
     variant: Variant
     etas: tuple[float, float]
@@ -70,49 +73,56 @@ class Settings:
 
 
 class Point(NamedTuple):
-    """Points, one a row, and what was found there."""
+    """A point and what was found there."""
 
-    x: Array  # (k, n)
-    fun: Array  # (k,)
-    jac: Array  # (k, n)
+    x: Array  # (..., n)
+    fun: Array  # (...)
+    jac: Array  # (..., n)
+
+
+class Spacer(NamedTuple):
+    """The safeguard's line search."""
+
+    length: Array  # (...) of its last step, as a multiple of the gradient
+    floor: Array  # (...) that length for the first step of the rule; 0 before it is known
+    searching: Array  # (...) whether the next trial is its own
 
 
 @dataclass(repr=False)
-class Rows:
-    """Everything that the next iteration of k runs of n variables needs to know."""
+class Run:
+    """Everything that the next iteration needs to know."""
 
-    index: Array  # (k,) which run each row is
-    lower: Array  # (k, n)
+    index: Array  # (...) which run it is
+    lower: Array  # (..., n)
     upper: Array
     here: Point
     last: Point  # one move earlier: an undone move costs no evaluation
     best: Point  # where the loss was lowest
-    slope: Array  # (k, n) the gradient less what pushes against a bound
+    slope: Array  # (..., n) the gradient less what pushes against a bound
     state: RpropState
     basis: learned.Basis | None
-    spacer: Array  # (k, 3) the safeguard's step length, its floor, whether it is being searched
-    unit: Array  # (k, n) what xtol is relative to where x is small
-    gtol: Array  # (k,)
-    recent: Array  # (k, WINDOW) lowest losses of the last iterations
-    fresh: Array  # (k,) whether no step has been taken
-    blocked: Array  # (k,) whether Δ shrank for want of a usable value since the best point
-    nit: Array  # (k,)
-    nfev: Array  # (k,)
-    status: Array  # (k,)
+    spacer: Spacer | None
+    unit: Array  # (..., n) what xtol is relative to where x is small
+    gtol: Array  # (...)
+    recent: Array  # (..., WINDOW) lowest losses of the last iterations
+    blocked: Array  # (...) whether Δ shrank for want of a usable value since the best point
+    nfev: Array  # (...)
+    status: Array  # (...)
+    nit: int  # iterations since the start or since resumed
+    age: int  # iterations since the start
 
     def __repr__(self) -> str:
-        k, n = self.here.x.shape
-        return f"<{k} x {n} variables after {self.nit.max(initial=0)} iterations>"
+        return f"<Run of shape {self.here.x.shape} after {self.age} iterations>"
 
-    def take(self, rows: Array) -> Rows:
-        """Return some of the rows."""
+    def take(self, rows: Array) -> Run:
+        """Return some of many runs."""
 
         def pick(value: Any) -> Any:
             if isinstance(value, tuple):
                 return type(value)(*map(pick, value))
-            return None if value is None else value[rows]
+            return value[rows] if isinstance(value, np.ndarray) else value
 
-        return Rows(*(pick(getattr(self, item.name)) for item in fields(self)))
+        return Run(*(pick(getattr(self, item.name)) for item in fields(self)))
 
 
 def begin(
@@ -123,16 +133,17 @@ def begin(
     delta0: Array | str,
     basis: bool,
     settings: Settings,
-) -> Rows:
-    """Evaluate the starts."""
-    k, _ = x0.shape
-    index = np.arange(k)
+) -> Run:
+    """Evaluate the start."""
+    many = x0.shape[:-1]
+    index = np.arange(np.prod(many, dtype=int)).reshape(many)
     x = np.clip(x0, lower, upper)
     here = Point(x, *evaluate(index, x))
-    slope = push_free(here, lower, upper)
-    gtol = np.full(k, settings.gtol) if settings.gtol is not None else relative_gtol(slope)
-    unit = np.broadcast_to(scale(x, lower, upper) if isinstance(delta0, str) else delta0, x.shape)
-    rows = Rows(
+    slope = push_free(here, lower, upper) if settings.bounded else here.jac
+    unit = scale(x, lower, upper) if isinstance(delta0, str) else np.broadcast_to(delta0, x.shape)
+    zeros = np.zeros(many)[()]  # scalars, not arrays of no dimension: they are faster
+    status = np.where((lower == upper).all(axis=-1), 7, np.where(finite(here), RUNNING, 3))
+    run = Run(
         index=index,
         lower=lower,
         upper=upper,
@@ -141,237 +152,273 @@ def begin(
         best=here,
         slope=slope,
         state=rprop_init(x, unit),
-        basis=learned.identity(*x.shape) if basis else None,
-        spacer=np.zeros((k, 3)),
+        basis=learned.identity(x.shape) if basis else None,
+        spacer=Spacer(zeros, zeros, zeros > 0) if settings.safeguard else None,
         unit=unit,
-        gtol=gtol,
-        recent=np.full((k, WINDOW if settings.ftol else 0), np.inf),
-        fresh=np.ones(k, bool),
-        blocked=np.zeros(k, bool),
-        nit=np.zeros(k, int),
-        nfev=np.full(k, settings.cost),
-        status=np.full(k, RUNNING),
+        gtol=zeros + settings.gtol if settings.gtol is not None else relative_gtol(slope),
+        recent=np.full((*many, WINDOW if settings.ftol else 0), np.inf),
+        blocked=zeros > 0,
+        nfev=zeros.astype(int) + settings.cost,
+        status=status[()],
+        nit=0,
+        age=0,
     )
-    rows.status[~finite(here)] = 3
-    rows.status[(lower == upper).all(axis=1)] = 7
-    judge(rows, settings)
-    return rows
+    judge(run, settings)
+    return run
 
 
-def resume(rows: Rows, settings: Settings) -> Rows:
-    """Go on with rows of an earlier run, with fresh limits of iterations and evaluations."""
-    zero = np.zeros_like(rows.nit)
-    rows = replace(rows, nit=zero, nfev=zero, status=np.full_like(rows.status, RUNNING))
+def resume(run: Run, settings: Settings) -> Run:
+    """Go on with an earlier run, with fresh limits of iterations and evaluations."""
+    run = replace(run, nit=0, nfev=0 * run.nfev, status=0 * run.status + RUNNING)
     if settings.gtol is not None:
-        rows.gtol = np.full_like(rows.gtol, settings.gtol)
-    judge(rows, settings)
-    return rows
+        run.gtol = 0 * run.gtol + settings.gtol
+    if settings.ftol and not run.recent.size:
+        run.recent = np.full((*run.gtol.shape, WINDOW), np.inf)
+    if settings.safeguard and run.spacer is None:
+        run.spacer = Spacer(0 * run.gtol, 0 * run.gtol, run.gtol < 0)
+    judge(run, settings)
+    return run
 
 
-def advance(rows: Rows, evaluate: Evaluate, settings: Settings) -> None:
-    """Take one step in every row, evaluate where it led, and judge whether to go on."""
-    if settings.search and rows.fresh.any():
-        search(rows, evaluate, settings)
-        return
-    here, last = rows.here, rows.last
-    x, state = propose(rows, settings)
+def advance(run: Run, evaluate: Evaluate, settings: Settings) -> None:
+    """Take one step, evaluate where it led, and judge whether to go on."""
+    if settings.search and run.age == 0:
+        search(run, evaluate, settings)
+    else:
+        step(run, evaluate, settings)
+    better = run.here.fun < run.best.fun
+    if some(better):
+        run.best = choose(better, run.here, run.best)
+        run.blocked = run.blocked & ~better
+    run.slope = push_free(run.here, run.lower, run.upper) if settings.bounded else run.here.jac
+    run.nit += 1
+    run.age += 1
+    judge(run, settings)
+    if settings.ftol:
+        run.recent = np.concatenate([run.best.fun[..., None], run.recent[..., :-1]], axis=-1)
+
+
+def step(run: Run, evaluate: Evaluate, settings: Settings) -> None:
+    """Take a step of the rule, or go back from where there is no usable value."""
+    here = run.here
+    x, state = propose(run, settings)
     if settings.safeguard:
-        x, state, due = space(rows, x, state)
+        x, state = space(run, x, state)
     if settings.bounded:
-        inside = np.clip(x, rows.lower, rows.upper)
+        inside = np.clip(x, run.lower, run.upper)
         made = np.where(inside == x, state.prev_update, inside - here.x)
         x, state = inside, state._replace(prev_update=made)
-
-    # Never twice at one point: nothing moved, or a move was undone, or the best point is tried.
-    fun, jac, new = here.fun.copy(), here.jac.copy(), np.ones(len(x), bool)
-    for point in (rows.best, last, here):
-        known = (x == point.x).all(axis=1)
-        if known.any():
-            fun[known], jac[known], new = point.fun[known], point.jac[known], new & ~known
-    if new.all():
-        fun, jac = evaluate(rows.index, x)
-    elif new.any():
-        fun[new], jac[new] = evaluate(rows.index[new], x[new])
-    stays = (x == here.x).all(axis=1)
-    rows.last = Point(*map(choose, (stays,) * 3, last, here))
-    rows.here, rows.state = Point(x, fun, jac), state
-    rows.fresh = rows.fresh & False
-    rows.nit = rows.nit + 1
-    rows.nfev = rows.nfev + settings.cost * new
-
+    there, new = visit(run, x, evaluate)
+    run.nfev = run.nfev + settings.cost * new
+    run.last = here if every(new) else choose((x == here.x).all(axis=-1), run.last, here)
+    run.here, run.state = there, state
     if settings.safeguard:
-        accept(rows, due)
-    usable = finite(rows.here)
-    if rows.basis is not None:
-        change = np.where(usable[:, None], jac - here.jac, 0)
-        rows.basis, rows.state = learned.learn(rows.basis, state, change)
-    if not usable.all():
-        retreat(rows, ~usable, settings)
-    keep_best(rows)
-    rows.slope = push_free(rows.here, rows.lower, rows.upper)
-    judge(rows, settings)
-    if settings.ftol:
-        rows.recent = np.column_stack([rows.best.fun, rows.recent[:, :-1]])
+        accept(run)
+    usable = finite(there)
+    if run.basis is not None:
+        change = np.where(usable[..., None], there.jac - here.jac, 0)
+        run.basis, run.state = learned.learn(run.basis, state, change)
+    if not every(usable):
+        retreat(run, ~usable, settings)
 
 
-def propose(rows: Rows, settings: Settings) -> tuple[Array, RpropState]:
+def propose(run: Run, settings: Settings) -> tuple[Array, RpropState]:
     """Take the step of the rule, in the learned basis if there is one."""
     rule = (settings.etas, settings.step_sizes)
-    how: Any = {"variant": settings.variant, "loss": rows.here.fun}
-    x, basis = rows.here.x, rows.basis
+    how: Any = {"variant": settings.variant, "loss": run.here.fun}
+    x, basis = run.here.x, run.basis
     if basis is None:
-        return rprop_step(x, rows.slope, rows.state, *rule, **how)
-    slope = learned.enter(basis, rows.slope)
-    _, state = rprop_step(np.zeros_like(x), slope, rows.state, *rule, **how)
+        return rprop_step(x, run.slope, run.state, *rule, **how)
+    slope = learned.enter(basis, run.slope)
+    _, state = rprop_step(np.zeros_like(x), slope, run.state, *rule, **how)
     return x + learned.leave(basis, state.prev_update), state
 
 
-def space(rows: Rows, x: Array, state: RpropState) -> tuple[Array, RpropState, Array]:
+def visit(run: Run, x: Array, evaluate: Evaluate) -> tuple[Point, Array]:
+    """Evaluate, and tell what was new: never twice at one point.
+
+    A point is known where nothing moved, a move was undone, or the best point is tried again.
+    """
+    first = x[..., 0]  # comparing whole points is dear
+    new, there = run.status == RUNNING, run.here
+    for point in (run.here, run.last, run.best):
+        if some(first == point.x[..., 0]):
+            known = (x == point.x).all(axis=-1)
+            new, there = new & ~known, choose(known, point, there)
+    return measure(evaluate, run.index, x, new, there), new
+
+
+def measure(evaluate: Evaluate, index: Array, x: Array, new: Array, known: Point) -> Point:
+    """Evaluate the points that are new."""
+    if every(new):
+        return Point(x, *evaluate(index, x))
+    fun, jac = np.array(known.fun), known.jac.copy()
+    if some(new):
+        fun[new], jac[new] = evaluate(index[new], x[new])
+    return Point(x, fun[()], jac)
+
+
+def space(run: Run, x: Array, state: RpropState) -> tuple[Array, RpropState]:
     """Put a gradient step from the best point in the place of every SPACING-th step of the rule.
 
     Its length is found by Armijo's rule along the projected gradient, one trial an iteration.
     """
-    length, floor, searching = rows.spacer.T
-    if not floor.all():  # a length that suits the first step of the rule
-        steep = np.abs(rows.slope).max(axis=1, initial=0)
-        floor = rows.state.delta.max(axis=1) / np.where(steep > 0, steep, 1)
-    begins = ~(searching > 0) & (rows.nit % SPACING == SPACING - 1)
-    length = np.where(begins, np.maximum(2 * length, floor), length)
-    due = begins | (searching > 0)
-    rows.spacer = np.stack([length, floor, due], axis=1)
-    step = rows.best.x - length[:, None] * rows.best.jac
-    x = choose(due, np.clip(step, rows.lower, rows.upper).astype(x.dtype), x)
-    still = ~due[:, None]
-    moved = choose(due, x - rows.here.x, state.prev_update)
-    return x, state._replace(prev_sign=state.prev_sign * still, prev_update=moved), due
-
-
-def accept(rows: Rows, due: Array) -> None:
-    """Judge the safeguard's trial; halve its length where the loss fell too little."""
-    length, floor, _ = rows.spacer.T
-    promised = (rows.best.jac * (rows.best.x - rows.here.x)).sum(axis=1)
-    enough = rows.here.fun <= rows.best.fun - ARMIJO * promised
-    searching = due & ~enough
-    rows.spacer = np.stack([np.where(searching, length / 2, length), floor, searching], axis=1)
-
-
-def retreat(rows: Rows, lost: Array, settings: Settings) -> None:
-    """Go back to the best point with smaller steps and no memory of signs."""
-    delta, prev_sign, prev_update, prev_loss = rows.state
-    rows.here = Point(*map(choose, (lost,) * 3, rows.best, rows.here))
-    rows.state = RpropState(
-        choose(lost, delta * settings.etas[0], delta),
-        choose(lost, 0 * prev_sign, prev_sign),
-        choose(lost, 0 * prev_update, prev_update),
-        prev_loss,
+    assert run.spacer is not None
+    length, floor, searching = run.spacer
+    if not every(floor):  # a length that suits the first step of the rule
+        steep = largest(run.slope)
+        floor = largest(run.state.delta) / np.where(steep > 0, steep, 1)
+    begins = ~searching & (run.age % SPACING == SPACING - 1)
+    length = np.where(begins, np.maximum(2 * length, floor), length)[()]
+    due = begins | searching
+    run.spacer = Spacer(length, floor, due)
+    if not some(due):
+        return x, state
+    trial = run.best.x - length[..., None] * run.best.jac
+    trial = np.clip(trial, run.lower, run.upper).astype(x.dtype)
+    trial_state = state._replace(
+        prev_sign=0 * state.prev_sign, prev_update=(trial - run.here.x).astype(x.dtype)
     )
-    rows.blocked = rows.blocked | lost
+    return choose(due, trial, x), choose(due, trial_state, state)
 
 
-def keep_best(rows: Rows) -> None:
-    """Remember the lowest loss."""
-    better = rows.here.fun < rows.best.fun
-    rows.best = Point(*map(choose, (better,) * 3, rows.here, rows.best))
-    rows.blocked = rows.blocked & ~better
+def accept(run: Run) -> None:
+    """Judge the safeguard's trial; halve its length where the loss fell too little."""
+    assert run.spacer is not None
+    length, floor, due = run.spacer
+    if some(due):
+        promised = (run.best.jac * (run.best.x - run.here.x)).sum(axis=-1)
+        searching = due & ~(run.here.fun <= run.best.fun - ARMIJO * promised)
+        run.spacer = Spacer(np.where(searching, length / 2, length)[()], floor, searching)
 
 
-def judge(rows: Rows, settings: Settings) -> None:
-    """Set the status of rows that are to stop; the first reason counts."""
-    x, delta = rows.here.x, rows.state.delta
-    small = delta <= settings.xtol * np.maximum(np.abs(x), rows.unit)
-    settled = (small | (rows.slope == 0)).all(axis=1)  # a coordinate without slope does not move
+def retreat(run: Run, lost: Array, settings: Settings) -> None:
+    """Go back to the best point with smaller steps and no memory of signs."""
+    delta, prev_sign, prev_update, prev_loss = run.state
+    shrunk = RpropState(delta * settings.etas[0], 0 * prev_sign, 0 * prev_update, prev_loss)
+    run.here = choose(lost, run.best, run.here)
+    run.state = choose(lost, shrunk, run.state)
+    run.blocked = run.blocked | lost
+
+
+def judge(run: Run, settings: Settings) -> None:
+    """Set the status of runs that are to stop; the first reason counts."""
+    x, delta, slope = run.here.x, run.state.delta, run.slope
+
+    def settled(i: Any) -> Any:
+        """Tell where Δ is within xtol; a coordinate without slope does not move."""
+        small = delta[i] <= settings.xtol * abs(x[i])
+        return small | (delta[i] <= settings.xtol * run.unit[i]) | (slope[i] == 0)
+
     reasons = {
-        6: rows.best.fun <= settings.f_target,
-        0: np.abs(rows.slope).max(axis=1, initial=0) <= rows.gtol,
-        8: settled & rows.blocked,
-        4: settled,
-        1: rows.nit >= settings.maxiter,
-        2: rows.nfev + settings.cost > settings.maxfev,
+        6: run.best.fun <= settings.f_target,
+        0: largest(slope) <= run.gtol,
+        4: settled((..., 0)) if x.shape[-1] else run.status != RUNNING,  # one coordinate is cheap
+        2: run.nfev + settings.cost > settings.maxfev,
     }
     if settings.ftol:
-        oldest, lowest = rows.recent[:, -1], rows.best.fun
-        size = np.maximum(np.abs(lowest), 1)
-        reasons[5] = oldest - lowest <= settings.ftol * size
-    status = np.full(rows.status.shape, RUNNING)
-    for code, applies in reversed(reasons.items()):
-        status[applies] = code
-    rows.status = np.where(rows.status == RUNNING, status, rows.status)
+        oldest, lowest = run.recent[..., -1], run.best.fun
+        reasons[5] = oldest - lowest <= settings.ftol * np.maximum(abs(lowest), 1)
+    if run.nit < settings.maxiter and not some(reduce(or_, reasons.values())):
+        return
+    if some(reasons[4]):
+        reasons[4] = settled(...).all(axis=-1)
+    reasons[8] = reasons[4] & run.blocked
+    reasons[1] = run.status == RUNNING if run.nit >= settings.maxiter else run.status != run.status
+    status = run.status
+    for code in (6, 0, 8, 4, 1, 2, 5):
+        if code in reasons:
+            status = np.where((status == RUNNING) & reasons[code], code, status)[()]
+    run.status = status
 
 
-def search(rows: Rows, evaluate: Evaluate, settings: Settings) -> None:
+def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
     """Take the first step with the best Δ0 among its doublings or quarterings.
 
     Δ0 doubles while the loss falls further, or is quartered until the loss does not strictly
     rise; quartering on ties, too, would cost hundreds of evaluations on a plateau.
     """
-    start, delta0 = rows.here, rows.state.delta
-    sign = np.sign(rows.slope).astype(np.int8)
-    active = np.ones(len(delta0), bool)
+    start, delta0 = run.here, run.state.delta
+    sign = np.sign(run.slope).astype(np.int8)
+    active = run.status == RUNNING
     grows = found = ~active
-    factor = np.ones((len(delta0), 1), delta0.dtype)
+    factor = np.ones(run.gtol.shape)[()]
     tried = start.x
     for trial in range(SEARCH):
-        delta = np.clip(factor * delta0, *settings.step_sizes).astype(delta0.dtype)
-        x = np.clip(start.x - sign * delta, rows.lower, rows.upper)
-        active = active & (x != tried).any(axis=1)
-        active = active & (rows.nfev + settings.cost <= settings.maxfev)
-        if not active.any():
+        delta = np.clip(factor[..., None] * delta0, *settings.step_sizes).astype(delta0.dtype)
+        x = np.clip(start.x - sign * delta, run.lower, run.upper)
+        active = active & (x != tried).any(axis=-1)
+        active = active & (run.nfev + settings.cost <= settings.maxfev)
+        if not some(active):
             break
-        tried, there = x, Point(x, start.fun.copy(), start.jac.copy())
-        there.fun[active], there.jac[active] = evaluate(rows.index[active], x[active])
-        rows.nfev = rows.nfev + settings.cost * active
+        tried, there = x, measure(evaluate, run.index, x, active, start)
+        run.nfev = run.nfev + settings.cost * active
         usable = active & finite(there)
         if trial == 0:
             grows = usable & (there.fun < start.fun)
-        good = usable & ((there.fun < rows.here.fun) | (~grows & (there.fun == rows.here.fun)))
-        rows.here = Point(*map(choose, (good,) * 3, there, rows.here))
+        good = usable & ((there.fun < run.here.fun) | (~grows & (there.fun == run.here.fun)))
         stepped = RpropState(delta, sign, x - start.x, start.fun)
-        rows.state = RpropState(*map(choose, (good,) * 4, stepped, rows.state))
+        run.here, run.state = choose(good, there, run.here), choose(good, stepped, run.state)
         found = found | good
         active = active & (good == grows)  # doubling goes on while it helps, quartering until
-        factor = np.where(grows[:, None], factor * 2, factor / 4).astype(delta0.dtype)
-    shortest = np.clip(factor * delta0, *settings.step_sizes).astype(delta0.dtype)
-    rows.state = rows.state._replace(delta=choose(found, rows.state.delta, shortest))
-    rows.blocked = ~found
-    rows.fresh = rows.fresh & False
-    rows.nit = rows.nit + 1
-    keep_best(rows)
-    rows.slope = push_free(rows.here, rows.lower, rows.upper)
-    judge(rows, settings)
+        factor = np.where(grows, factor * 2, factor / 4)[()]
+    shortest = np.clip(factor[..., None] * delta0, *settings.step_sizes).astype(delta0.dtype)
+    run.state = run.state._replace(delta=choose(found, run.state.delta, shortest))
+    run.blocked = ~found
 
 
 def scale(x: Array, lower: Array, upper: Array) -> Array:
     """Return Δ0 from the start: a tenth of |x|, where x is 0 of its median, at most of the box."""
-    size, n = np.abs(x), x.shape[1]
-    zeros = (size == 0).sum(axis=1)
-    middle = np.stack([(zeros + n - 1) // 2, np.minimum((zeros + n) // 2, n - 1)], axis=1)
-    median = np.take_along_axis(np.sort(size, axis=1), middle, axis=1).mean(axis=1, keepdims=True)
-    size = np.where(size > 0, size, np.where(median > 0, median, 1))
+    size = np.abs(x)
+    nonzero = np.where(size > 0, size, np.nan)
+    median = np.full((*x.shape[:-1], 1), 1.0)
+    some = (size > 0).any(axis=-1)
+    if some.any():
+        median[some, 0] = np.nanmedian(nonzero[some], axis=-1)
+    size = np.where(size > 0, size, median)
     width = np.where(upper > lower, upper - lower, np.inf)
     return (0.1 * np.minimum(size, width)).astype(x.dtype)
 
 
 def relative_gtol(slope: Array) -> Array:
     """1e-5, but relative to a start whose gradient is small: Rprop works where it vanishes."""
-    return 1e-5 * np.minimum(1, np.abs(slope).max(axis=1, initial=0))
+    return 1e-5 * np.minimum(1, largest(slope))
 
 
 def push_free(here: Point, lower: Array, upper: Array) -> Array:
     """Return the gradient with 0 where it pushes against a bound."""
     x, jac = here.x, here.jac
-    pinned = ((x <= lower) & (jac > 0)) | ((x >= upper) & (jac < 0))
-    return np.where(pinned, 0, jac) if pinned.any() else jac
+    return np.where((x <= lower) & (jac > 0) | (x >= upper) & (jac < 0), 0, jac)
+
+
+def largest(values: Array) -> Array:
+    """Return the largest magnitude of each run; 0 of none."""
+    result: Array = np.maximum.reduce(np.abs(values), axis=-1, initial=0)
+    return result
 
 
 def finite(here: Point) -> Array:
     """Tell where a loss and its whole gradient are finite."""
-    return np.isfinite(here.fun) & np.isfinite(here.jac).all(axis=1)
+    usable: Array = (abs(here.fun) < np.inf) & (largest(here.jac) < np.inf)
+    return usable
 
 
-def choose(rows: Array, a: Array, b: Array) -> Array:
-    """Return `a` in the given rows and `b` elsewhere."""
-    if rows.all():
+def some(runs: Array) -> bool:
+    """Tell whether it is so in any run; NumPy's `any` is six times slower for one run."""
+    return bool(runs.any() if runs.ndim else runs)
+
+
+def every(runs: Array) -> bool:
+    """Tell whether it is so in all runs."""
+    return bool(runs.all() if runs.ndim else runs)
+
+
+def choose(rows: Array, a: Any, b: Any) -> Any:
+    """Return `a` in the given runs and `b` elsewhere; of tuples, every part."""
+    if every(rows):
         return a
-    if not rows.any():
+    if not some(rows):
         return b
-    return np.where(rows.reshape(rows.shape + (1,) * (b.ndim - 1)), a, b)
+    if isinstance(a, tuple):
+        return type(a)(*(choose(rows, *pair) for pair in zip(a, b, strict=True)))
+    return np.where(rows.reshape(rows.shape + (1,) * (np.ndim(b) - rows.ndim)), a, b)[()]

@@ -14,7 +14,7 @@ from scipy.optimize import Bounds, OptimizeResult, OptimizeWarning
 
 from rprop import checks
 from rprop.basis import LIMIT
-from rprop.engine import RUNNING, Rows, Settings, advance, begin, resume
+from rprop.engine import RUNNING, Run, Settings, advance, begin, resume
 from rprop.objective import Objective
 from rprop.record import Recorder, announce
 from rprop.variants import Variant
@@ -48,7 +48,7 @@ def minimize_rprop(
     maxfev: float = math.inf,
     basis: str | None = None,
     safeguard: str | None = None,
-    state: Rows | None = None,
+    state: Run | None = None,
     history: bool = False,
     return_all: bool = False,
     progress: bool = False,
@@ -176,7 +176,7 @@ def minimize_rprop(
     """
     warn_unused(unknown_options, hess, hessp, constraints)
     x = start(x0)
-    lower, upper = box(bounds, x) if state is None else (state.lower[0], state.upper[0])
+    lower, upper = box(bounds, x) if state is None else (state.lower, state.upper)
     objective = Objective(
         fun,
         jac,
@@ -213,35 +213,35 @@ def minimize_rprop(
             f"{'bounds' if settings.bounded else f'{x.size} variables'}"
         )
 
-    def evaluate(_: Array, points: Array) -> tuple[Array, Array]:
-        loss, gradient = objective(points[0])
-        return np.array([loss]), gradient[np.newaxis]
+    def evaluate(_: Array, point: Array) -> tuple[Any, Array]:
+        loss, gradient = objective(point)
+        return np.float64(loss), gradient
 
     recorder = Recorder(
         objective, callback, maxiter, history=history, return_all=return_all, progress=progress
     )
-    rows: Any = None
+    run: Any = None
     status = None
     try:
         if state is None:
             delta = first_delta(delta0, x)
-            rows = begin(evaluate, x[None], lower[None], upper[None], delta, learned, settings)
+            run = begin(evaluate, x, lower, upper, delta, learned, settings)
         else:
-            rows = resume(state, settings)
-        recorder.start(rows)
-        while rows.status[0] == RUNNING:
-            advance(rows, evaluate, settings)
-            recorder.iteration(rows)
+            run = resume(state, settings)
+        recorder.start(run)
+        while run.status == RUNNING:
+            advance(run, evaluate, settings)
+            recorder.iteration(run)
     except StopIteration:
         status = 99
     except BaseException as error:
-        if rows is not None:
+        if run is not None:
             with suppress(AttributeError):  # some exceptions have no room for it
-                error.result = recorder.result(rows)  # type: ignore[attr-defined]
+                error.result = recorder.result(run)  # type: ignore[attr-defined]
         raise
     finally:
         recorder.close()
-    result = recorder.result(rows, status)
+    result = recorder.result(run, status)
     if disp:
         announce(result)
     return result

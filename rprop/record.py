@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from rprop import basis
-from rprop.engine import OUTCOMES, Rows
+from rprop.engine import OUTCOMES, Run
 from rprop.objective import Objective
 
 Array = NDArray[Any]
@@ -54,50 +54,50 @@ class Recorder:
         self.bar = Bar(maxiter) if progress else None
         self.signs: tuple[Array, Array] | None = None
 
-    def start(self, rows: Rows) -> None:
+    def start(self, run: Run) -> None:
         """Record the start of a run, or where it is resumed."""
         if self.allvecs is not None:
-            self.allvecs.append(rows.here.x[0].copy())
+            self.allvecs.append(run.here.x.copy())
         if self.history is not None:
-            self.history.append(self.line(rows))
+            self.history.append(self.line(run))
 
-    def iteration(self, rows: Rows) -> None:
+    def iteration(self, run: Run) -> None:
         """Record an iteration and pass it on."""
-        self.start(rows)
+        self.start(run)
         if self.bar is not None:
-            self.bar.update(rows.best.fun[0])
+            self.bar.update(float(run.best.fun))
         if self.call is not None:
-            self.call(self.result(rows))
+            self.call(self.result(run))
 
-    def line(self, rows: Rows) -> tuple[Any, ...]:
+    def line(self, run: Run) -> tuple[Any, ...]:
         """Describe an iteration; flips are the sign changes that it answered."""
         flips = 0
         if self.signs is not None:
             flips = int(np.count_nonzero(self.signs[0] * self.signs[1] < 0))
-        slope = rows.slope if rows.basis is None else basis.enter(rows.basis, rows.slope)
-        self.signs = np.sign(slope), rows.state.prev_sign
-        delta = rows.state.delta
+        slope = run.slope if run.basis is None else basis.enter(run.basis, run.slope)
+        self.signs = np.sign(slope), run.state.prev_sign
+        delta = run.state.delta
         span = (delta.min(), np.median(delta), delta.max()) if delta.size else (np.nan,) * 3
-        steepest = np.abs(rows.slope).max(initial=0)
-        losses = rows.here.fun[0], rows.best.fun[0]
-        return (int(rows.nit[0]), self.objective.nfev, *losses, steepest, *span, flips)
+        steepest = np.abs(run.slope).max(initial=0)
+        losses = run.here.fun, run.best.fun
+        return (run.nit, self.objective.nfev, *losses, steepest, *span, flips)
 
-    def result(self, rows: Rows, status: int | None = None) -> OptimizeResult:
+    def result(self, run: Run, status: int | None = None) -> OptimizeResult:
         """Describe the run by its best point."""
-        status = int(rows.status[0]) if status is None else status
+        status = int(run.status) if status is None else status
         success, message = OUTCOMES[status]
-        x, fun, jac = (part[0] for part in rows.best)
+        x, fun, jac = run.best
         result = OptimizeResult(
             x=x.copy(),
             fun=fun.item(),
             jac=jac.copy(),
-            nit=int(rows.nit[0]),
+            nit=run.nit,
             nfev=self.objective.nfev,
             njev=self.objective.njev,
             status=status,
             success=success,
             message=message,
-            state=copy.copy(rows),
+            state=copy.copy(run),
         )
         if self.history is not None:
             result.history = np.array(self.history, HISTORY)
