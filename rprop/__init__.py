@@ -1,22 +1,45 @@
 """Resilient backpropagation (Rprop): the reference implementation."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from rprop.core import RpropState, rprop_init, rprop_step
 from rprop.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
+    from rprop.batch import minimize_batch
+    from rprop.distributed import PartitionError, dask_map, sum_over
     from rprop.minimize import minimize_rprop
+    from rprop.starts import multistart
 
-__all__ = ["VARIANTS", "RpropState", "Variant", "minimize_rprop", "rprop_init", "rprop_step"]
+__all__ = [
+    "VARIANTS",
+    "PartitionError",
+    "RpropState",
+    "Variant",
+    "dask_map",
+    "minimize_batch",
+    "minimize_rprop",
+    "multistart",
+    "rprop_init",
+    "rprop_step",
+    "sum_over",
+]
+
+LAZY = {
+    "PartitionError": "distributed",
+    "dask_map": "distributed",
+    "minimize_batch": "batch",
+    "minimize_rprop": "minimize",
+    "multistart": "starts",
+    "sum_over": "distributed",
+}
 
 
 def __getattr__(name: str) -> Any:
     """Import what needs SciPy only when it is asked for."""
-    if name == "minimize_rprop":
-        from rprop.minimize import minimize_rprop
-
-        return minimize_rprop
+    if name in LAZY:
+        return getattr(import_module(f"rprop.{LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

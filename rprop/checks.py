@@ -96,8 +96,8 @@ def limits(
     if type(delta_min) is not float or type(delta_max) is not float:
         low, high = real("step_sizes", delta_min), real("step_sizes", delta_max)
         if low.ndim or high.ndim:
-            delta_min = broadcast("step_sizes", low, shape).astype(dtype)
-            delta_max = broadcast("step_sizes", high, shape).astype(dtype)
+            delta_min = broadcast("step_sizes", low.astype(dtype), shape)
+            delta_max = broadcast("step_sizes", high.astype(dtype), shape)
         else:
             delta_min, delta_max = float(low), float(high)
     ordered: Any = (delta_min >= 0) & (delta_min <= delta_max)

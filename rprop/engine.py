@@ -17,7 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rprop import basis as learned
-from rprop.core import RpropState, rprop_init, rprop_step
+from rprop import core
+from rprop.core import RpropState, rprop_init
 from rprop.variants import Variant
 
 Array = NDArray[Any]
@@ -224,13 +225,12 @@ def step(run: Run, evaluate: Evaluate, settings: Settings) -> None:
 
 def propose(run: Run, settings: Settings) -> tuple[Array, RpropState]:
     """Take the step of the rule, in the learned basis if there is one."""
-    rule = (settings.etas, settings.step_sizes)
-    how: Any = {"variant": settings.variant, "loss": run.here.fun}
+    rule = (settings.etas, settings.step_sizes, settings.variant, run.here.fun)
     x, basis = run.here.x, run.basis
     if basis is None:
-        return rprop_step(x, run.slope, run.state, *rule, **how)
+        return core.step(x, run.slope, run.state, *rule)
     slope = learned.enter(basis, run.slope)
-    _, state = rprop_step(np.zeros_like(x), slope, run.state, *rule, **how)
+    _, state = core.step(np.zeros_like(x), slope, run.state, *rule)
     return x + learned.leave(basis, state.prev_update), state
 
 
@@ -369,7 +369,7 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
 
 def scale(x: Array, lower: Array, upper: Array) -> Array:
     """Return Δ0 from the start: a tenth of |x|, where x is 0 of its median, at most of the box."""
-    size = np.abs(x)
+    size = np.where(np.isfinite(x), np.abs(x), 0)
     nonzero = np.where(size > 0, size, np.nan)
     median = np.full((*x.shape[:-1], 1), 1.0)
     some = (size > 0).any(axis=-1)
@@ -381,8 +381,8 @@ def scale(x: Array, lower: Array, upper: Array) -> Array:
 
 
 def relative_gtol(slope: Array) -> Array:
-    """1e-5, but relative to a start whose gradient is small: Rprop works where it vanishes."""
-    return 1e-5 * np.minimum(1, largest(slope))
+    """1e-8, but relative to a start whose gradient is small: Rprop works where it vanishes."""
+    return 1e-8 * np.minimum(1, largest(slope))
 
 
 def push_free(here: Point, lower: Array, upper: Array) -> Array:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -16,7 +15,7 @@ from rprop import checks
 from rprop.basis import LIMIT
 from rprop.engine import RUNNING, Run, Settings, advance, begin, resume
 from rprop.objective import Objective
-from rprop.record import Recorder, announce
+from rprop.record import Recorder, announce, warn
 from rprop.variants import Variant
 
 Array = NDArray[Any]
@@ -97,7 +96,7 @@ def minimize_rprop(
         doubled or quartered along the first move as long as that lowers the loss.
     gtol : float, optional
         Stop when no component of the gradient that could still move is larger. By default
-        1e-5, times the largest such component at x0 where that is less than 1.
+        1e-8, times the largest such component at x0 where that is less than 1.
     xtol : float, optional
         Stop when every step size is at most `xtol` times ``|x_i|``, or times the first step
         size where that is larger.
@@ -191,27 +190,24 @@ def minimize_rprop(
             "workers": workers,
         },
     )
-    settings = Settings(
-        variant=checks.row(variant),
-        etas=checks.factors(etas),
-        step_sizes=checks.limits(step_sizes, x.shape, x.dtype),
-        search=isinstance(delta0, str),
-        gtol=checks.tolerance("gtol", tol if gtol is None else gtol),
-        xtol=checks.tolerance("xtol", xtol),
-        ftol=checks.tolerance("ftol", ftol),
+    settings, delta, learned = configure(
+        x,
+        bool((lower > -np.inf).any() or (upper < np.inf).any()),
+        objective.cost,
+        tol=tol,
+        variant=variant,
+        etas=etas,
+        step_sizes=step_sizes,
+        delta0=delta0,
+        gtol=gtol,
+        xtol=xtol,
+        ftol=ftol,
         f_target=f_target,
-        maxiter=checks.tolerance("maxiter", maxiter),
-        maxfev=checks.tolerance("maxfev", maxfev),
-        bounded=bool((lower > -np.inf).any() or (upper < np.inf).any()),
-        safeguard=choice("safeguard", safeguard, "armijo"),
-        cost=objective.cost,
+        maxiter=maxiter,
+        maxfev=maxfev,
+        basis=basis,
+        safeguard=safeguard,
     )
-    learned = choice("basis", basis, "learned")
-    if learned and (settings.bounded or x.size > LIMIT):
-        raise ValueError(
-            f"basis='learned' takes no bounds and at most {LIMIT} variables; got "
-            f"{'bounds' if settings.bounded else f'{x.size} variables'}"
-        )
 
     def evaluate(_: Array, point: Array) -> tuple[Any, Array]:
         loss, gradient = objective(point)
@@ -224,7 +220,6 @@ def minimize_rprop(
     status = None
     try:
         if state is None:
-            delta = first_delta(delta0, x)
             run = begin(evaluate, x, lower, upper, delta, learned, settings)
         else:
             run = resume(state, settings)
@@ -247,6 +242,55 @@ def minimize_rprop(
     return result
 
 
+def configure(
+    x: Array,
+    bounded: bool,
+    cost: int,
+    *,
+    tol: float | None = None,
+    variant: str | Variant = "irprop+",
+    etas: tuple[float, float] = (0.5, 1.2),
+    step_sizes: tuple[ArrayLike, ArrayLike] = (0.0, math.inf),
+    delta0: ArrayLike | str = "auto",
+    gtol: float | None = None,
+    xtol: float = 1e-8,
+    ftol: float = 0.0,
+    f_target: float = -math.inf,
+    maxiter: float = 10_000,
+    maxfev: float = math.inf,
+    basis: str | None = None,
+    safeguard: str | None = None,
+) -> tuple[Settings, Any, bool]:
+    """Check the options that one run and many have in common; return also Δ0 and the basis."""
+    size = x.shape[-1]
+    settings = Settings(
+        variant=checks.row(variant),
+        etas=checks.factors(etas),
+        step_sizes=checks.limits(step_sizes, (size,), x.dtype),
+        search=isinstance(delta0, str),
+        gtol=checks.tolerance("gtol", tol if gtol is None else gtol),
+        xtol=checks.tolerance("xtol", xtol),
+        ftol=checks.tolerance("ftol", ftol),
+        f_target=f_target,
+        maxiter=checks.tolerance("maxiter", maxiter),
+        maxfev=checks.tolerance("maxfev", maxfev),
+        bounded=bounded,
+        safeguard=choice("safeguard", safeguard, "armijo"),
+        cost=cost,
+    )
+    if settings.maxfev < cost:
+        raise ValueError(
+            f"maxfev must be at least {cost}, what loss and gradient at x0 take; got {maxfev!r}"
+        )
+    learned = choice("basis", basis, "learned")
+    if learned and (bounded or size > LIMIT):
+        raise ValueError(
+            f"basis='learned' takes no bounds and at most {LIMIT} variables; got "
+            f"{'bounds' if bounded else f'{size} variables'}"
+        )
+    return settings, first_delta(delta0, x), learned
+
+
 def choice(name: str, value: str | None, only: str) -> bool:
     """Check an option that is a name or None."""
     if value not in (None, only):
@@ -258,25 +302,30 @@ def warn_unused(options: dict[str, Any], hess: Any, hessp: Any, constraints: Any
     """Say what will not be used."""
     if options:
         names = ", ".join(map(str, options))
-        warnings.warn(f"Unknown solver options: {names}", OptimizeWarning, stacklevel=4)
+        warn(f"Unknown solver options: {names}", OptimizeWarning)
     for name, given in {"hess": hess, "hessp": hessp}.items():
         if given is not None:
-            text = f"Method rprop does not use Hessian information ({name})."
-            warnings.warn(text, RuntimeWarning, stacklevel=4)
+            warn(f"Method rprop does not use Hessian information ({name}).", RuntimeWarning)
     if constraints is not None and np.size(constraints):
-        warnings.warn("Method rprop cannot handle constraints.", RuntimeWarning, stacklevel=4)
+        warn("Method rprop cannot handle constraints.", RuntimeWarning)
 
 
 def start(x0: ArrayLike) -> Array:
     """Copy the start into an array of floats."""
-    x = checks.numeric("x0", x0)
-    if x.dtype.kind == "c":
-        warnings.warn("x0 is complex; its imaginary part is discarded.", RuntimeWarning, 4)
-        x = x.real
+    x = floats("x0", x0)
     if x.ndim > 1:
         raise ValueError(f"x0 must have one dimension; got shape {x.shape}")
+    return np.atleast_1d(x)
+
+
+def floats(name: str, value: ArrayLike) -> Array:
+    """Copy real numbers; float32 and longdouble are kept, everything else becomes float64."""
+    x = checks.numeric(name, value)
+    if x.dtype.kind == "c":
+        warn(f"{name} is complex; its imaginary part is discarded.", RuntimeWarning)
+        x = x.real
     keep = x.dtype.kind == "f" and x.dtype.itemsize > 2
-    return np.atleast_1d(np.array(x, x.dtype.newbyteorder("=") if keep else np.float64))
+    return np.array(x, x.dtype.newbyteorder("=") if keep else np.float64, order="C")
 
 
 def first_delta(delta0: ArrayLike | str, x: Array) -> Any:
@@ -291,19 +340,20 @@ def first_delta(delta0: ArrayLike | str, x: Array) -> Any:
 def box(bounds: Any, x: Array) -> tuple[Array, Array]:
     """Return bounds in either of SciPy's formats as two arrays of the dtype of `x`."""
     if bounds is None:
-        return np.full_like(x, -np.inf), np.full_like(x, np.inf)
+        bounds = Bounds()
     if isinstance(bounds, Bounds):
         pair = bounds.lb, bounds.ub
     else:
         bounds = list(bounds)
-        if len(bounds) != len(x):
+        if len(bounds) != x.shape[-1]:
             raise ValueError("The number of bounds is not compatible with the length of `x0`.")
         pair = (
             [-np.inf if low is None else low for low, _ in bounds],
             [np.inf if high is None else high for _, high in bounds],
         )
     try:
-        lower, upper = (np.broadcast_to(np.asarray(side, float), x.shape) for side in pair)
+        lower, upper = np.broadcast_arrays(*(np.asarray(side, float) for side in pair))
+        np.broadcast_to(lower, x.shape)
     except ValueError:
         message = "The number of bounds is not compatible with the length of `x0`."
         raise ValueError(message) from None
@@ -314,4 +364,4 @@ def box(bounds: Any, x: Array) -> tuple[Array, Array]:
     inner = lower.astype(x.dtype), upper.astype(x.dtype)  # rounding must not lead outside
     low = np.where(inner[0] < lower, np.nextafter(inner[0], np.inf, dtype=x.dtype), inner[0])
     high = np.where(inner[1] > upper, np.nextafter(inner[1], -np.inf, dtype=x.dtype), inner[1])
-    return low, high
+    return np.broadcast_to(low, x.shape), np.broadcast_to(high, x.shape)

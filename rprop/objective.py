@@ -40,6 +40,8 @@ class Objective:
         Losses and gradients computed so far; `nfev` includes those for finite differences.
     cost : int
         Evaluations of `fun` that one call takes.
+    unknown : ndarray of bool
+        Where the gradient's 0 says nothing.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Objective:
         self.dtype = np.result_type(x0.dtype, np.float64)  # float32 would lose tiny gradients
         self.nfev = self.njev = 0
         self.cost = 1
+        self.unknown = np.zeros(x0.size, bool)
         self.jac = jac if callable(jac) else None
         self.joint = self.jac is None and isinstance(jac, (bool, np.bool_, int)) and bool(jac)
         if self.jac is None and not self.joint:
@@ -71,6 +74,7 @@ class Objective:
                 )
             self.difference = difference
             self.free = lower < upper
+            self.unknown = ~self.free
             self.lower, self.upper = lower[self.free], upper[self.free]
             self.cost += (2 if difference["method"] == "3-point" else 1) * int(self.free.sum())
 
@@ -94,7 +98,7 @@ class Objective:
 
     def vector(self, gradient: Any) -> Array:
         """Copy a gradient: its owner may reuse the array."""
-        array = np.asarray(gradient)
+        array = as_array("the gradient", gradient)
         if array.size != self.size:
             raise ValueError(
                 f"the gradient must have the shape of x0, {(self.size,)}; got shape {array.shape}"
@@ -140,7 +144,7 @@ class Free:
 
 def scalar(loss: Any, complex_step: bool = False) -> Any:
     """Return the loss as a number."""
-    array = np.asarray(loss)
+    array = as_array("the loss", loss)
     if array.size != 1:
         raise ValueError(
             "The user-provided objective function must return a scalar value; "
@@ -149,3 +153,11 @@ def scalar(loss: Any, complex_step: bool = False) -> Any:
     if array.dtype.kind not in ("biufc" if complex_step else "biuf"):
         raise TypeError(f"the loss must be a real number; got {loss!r}")
     return array.item()
+
+
+def as_array(name: str, value: Any) -> Array:
+    """Turn what a function of the user returned into an array."""
+    try:
+        return np.asarray(value)
+    except ValueError:  # such as (loss, gradient) where only the loss was asked for
+        raise ValueError(f"{name} must not be of irregular shape; got {value!r}") from None

@@ -90,7 +90,7 @@ class Recorder:
         result = OptimizeResult(
             x=x.copy(),
             fun=fun.item(),
-            jac=jac.copy(),
+            jac=np.where(self.objective.unknown, np.nan, jac),
             nit=run.nit,
             nfev=self.objective.nfev,
             njev=self.objective.njev,
@@ -155,10 +155,18 @@ def style(callback: Callable[..., Any] | None) -> Callable[[OptimizeResult], Any
     return lambda result: callback(result.x)
 
 
+def warn(text: str, category: type[Warning]) -> None:
+    """Warn of the line that called this package, directly or through SciPy."""
+    level, frame = 1, inspect.currentframe()
+    while frame and frame.f_globals.get("__name__", "").startswith(("rprop.", "scipy.")):
+        level, frame = level + 1, frame.f_back
+    warnings.warn(text, category, level)
+
+
 def announce(result: OptimizeResult) -> None:
     """Print how a run ended, or warn that it failed."""
     if not result.success:
-        warnings.warn(result.message, OptimizeWarning, stacklevel=4)
+        warn(result.message, OptimizeWarning)
         return
     print(result.message)
     print(f"         Current function value: {result.fun:f}")

