@@ -7,9 +7,9 @@ from rprop import minimize_rprop, rprop_trace
 
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
-from matplotlib import pyplot as plt  # noqa: E402
+from matplotlib import pyplot as plt
 
-from rprop.plot import plot_delta, plot_history, plot_trajectory  # noqa: E402
+from rprop.plot import plot_delta, plot_history, plot_trajectory
 
 
 def fun(x):
