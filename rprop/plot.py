@@ -62,7 +62,7 @@ def plot_trajectory(
     low, high = path.min(axis=0), path.max(axis=0)
     room = margin * max(*(high - low), 1e-12)
     u, v = (np.linspace(a - room, b + room, 160) for a, b in zip(low, high, strict=True))
-    heights = np.array([[np.ravel(first(fun(np.array([a, b]))))[0] for a in u] for b in v])
+    heights = np.array([[first(fun(np.array([a, b]))) for a in u] for b in v])
     ranks = np.unique(np.quantile(heights[np.isfinite(heights)], np.linspace(0, 1, LEVELS)))
     if ranks.size > 1:  # by rank, so that valleys and heights show alike
         ax.contourf(u, v, heights, levels=ranks, cmap="cividis", alpha=0.55)

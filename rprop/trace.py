@@ -152,7 +152,7 @@ def rprop_trace(
         )
         write(rows[k], k + 1, params, gradient, state, after, loss, variant, at)
         params, state = new, after
-    return Trace(chosen, rows, params[at].copy())
+    return Trace(chosen, rows, np.atleast_1d(params[at]).copy())
 
 
 def write(

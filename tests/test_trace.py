@@ -55,6 +55,12 @@ def test_chosen_coordinates_are_those_of_the_whole_table():
     assert some.coordinates == [(3, 1), (0, -1)]
 
 
+def test_a_number_is_one_coordinate():
+    trace = rprop_trace([1, 1], 0.0)
+    assert trace.coordinates == [()]
+    assert trace.x.tolist() == [-0.1 - 0.1 * 1.2]
+
+
 def test_the_table_has_a_line_for_each_step_and_coordinate():
     trace = rprop_trace(TAPE[:4], np.zeros(3))
     assert len(str(trace).splitlines()) == 1 + 4 * 3
