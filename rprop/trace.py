@@ -74,9 +74,12 @@ class Trace:
 
     def _repr_html_(self) -> str:
         head, *body = self.cells()
-        header = "".join(f'<th scope="col">{text}</th>' for text in head)
+        header = "".join(f'<th scope="col" style="padding: .1em .7em">{text}</th>' for text in head)
         rows = "".join(
-            "<tr>" + "".join(f"<td>{text}</td>" for text in row) + "</tr>" for row in body
+            "<tr>"
+            + "".join(f'<td style="padding: .1em .7em">{text}</td>' for text in row)
+            + "</tr>"
+            for row in body
         )
         return f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
 
