@@ -21,7 +21,7 @@ Array = NDArray[Any]
 
 __all__ = ["minimize_batch"]
 
-BLOCK = 2**16  # coordinates that advance together, so that temporary arrays stay small
+BLOCK = 2**15  # coordinates that advance together, so that temporary arrays stay small
 
 
 def minimize_batch(
@@ -45,7 +45,7 @@ def minimize_batch(
     ----------
     fun : callable
         ``fun(X, *args) -> (losses, gradients)`` of the rows that are still running: `X` has shape
-        (k, n), the losses (k,) and the gradients (k, n). More than 65536 coordinates come in
+        (k, n), the losses (k,) and the gradients (k, n). More than 32768 coordinates come in
         several blocks of rows.
     X0 : array_like, shape (m, n)
         The starts. float32 and longdouble are kept; everything else becomes float64.
@@ -222,8 +222,8 @@ class Batch:
         for run in self.runs:
             ended = run.status != RUNNING
             if ended.any():
-                self.done.append(summary(run.take(ended)))
-                run = run.take(~ended)  # noqa: PLW2901
+                self.done.append(summary(run.take(np.flatnonzero(ended))))
+                run = run.take(np.flatnonzero(~ended))  # noqa: PLW2901
             if runs and len(runs[-1].index) + len(run.index) <= self.size:
                 runs[-1] = join([runs[-1], run])
             else:

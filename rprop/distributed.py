@@ -204,10 +204,11 @@ class dask_map:  # called like the function that it stands for
 
     def __call__(self, task: Callable[..., Any], items: Sequence[Any]) -> Iterable[Any]:
         """Apply `task` to every item where it lies."""
-        from distributed.protocol.pickle import dumps
+        from distributed.protocol import pickle
 
+        dumps: Any = pickle.dumps
         # Once for all workers; what cannot be pickled fails here rather than on the way.
-        message = dumps(task)  # type: ignore[no-untyped-call]
+        message = dumps(task)
         for _ in range(self.attempts):
             try:
                 if items is not self.items:
@@ -292,7 +293,7 @@ class Holder:
 
     def evaluate(self, message: bytes) -> list[Any]:
         """Apply a pickled task to every partition here."""
-        from distributed.protocol.pickle import loads
+        from distributed.protocol import pickle
 
-        task: Callable[..., Any] = loads(message)  # type: ignore[no-untyped-call]
-        return list(self.map(task, self.items))
+        loads: Any = pickle.loads
+        return list(self.map(loads(message), self.items))

@@ -188,8 +188,9 @@ def advance(run: Run, evaluate: Evaluate, settings: Settings) -> None:
     else:
         step(run, evaluate, settings)
     better = run.here.fun < run.best.fun
-    if some(better):
-        run.best = choose(better, run.here, run.best)
+    as_good = run.here.fun <= run.best.fun
+    if some(as_good):  # of equals the later one: its gradient is the one that was judged
+        run.best = choose(as_good, run.here, run.best)
         run.blocked = run.blocked & ~better
     run.slope = push_free(run.here, run.lower, run.upper) if settings.bounded else run.here.jac
     run.nit += 1
@@ -312,7 +313,7 @@ def judge(run: Run, settings: Settings) -> None:
 
     reasons = {
         6: run.best.fun <= settings.f_target,
-        0: largest(slope) <= run.gtol,
+        0: (largest(slope) <= run.gtol) & (run.here.fun <= run.best.fun),
         4: settled((..., 0)) if x.shape[-1] else run.status != RUNNING,  # one coordinate is cheap
         2: run.nfev + settings.cost > settings.maxfev,
     }

@@ -1,0 +1,90 @@
+"""Tell whether an Rprop is right: ``python -m rprop.conformance NAME``."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.util import find_spec
+from typing import Any
+
+from rprop.conformance.adapters import ADAPTERS, Adapter, Process
+from rprop.conformance.checker import Report, check
+from rprop.conformance.identify import identify
+from rprop.variants import VARIANTS
+
+CONFORMS, DIFFERS, MISSING = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Check what was asked for and print the reports; return the exit status."""
+    parser = argparse.ArgumentParser(
+        "python -m rprop.conformance", description="Tell whether an Rprop is right."
+    )
+    parser.add_argument(
+        "name", nargs="?", choices=ADAPTERS, metavar="NAME", help=", ".join(ADAPTERS)
+    )
+    parser.add_argument("--all", action="store_true", help="check everything that is installed")
+    parser.add_argument("--command", help="check a program that speaks JSON lines")
+    parser.add_argument("--variant", choices=VARIANTS, help="the rule it should follow")
+    parser.add_argument("--ulps", type=int, default=0, help="tolerated units in the last place")
+    parser.add_argument("--timeout", type=float, default=10, help="seconds per answer of a command")
+    parser.add_argument("--json", action="store_true", help="write JSON")
+    options = parser.parse_args(arguments)
+    if (options.name is None) + (options.command is None) + (not options.all) != 2:
+        parser.error("give one of NAME, --command and --all")
+    if options.command:
+        make = Process.of(options.command, options.timeout)
+        chosen = {options.command: Adapter(lambda _: make, "rprop", "irprop-")}
+    else:
+        chosen = ADAPTERS if options.all else {options.name: ADAPTERS[options.name]}
+    results: dict[str, Any] = {}
+    status = CONFORMS
+    for name, adapter in chosen.items():
+        if find_spec(adapter.package) is None:
+            print(f"{name} cannot be checked: {adapter.package} is not installed.", file=sys.stderr)
+            status = status if options.all else MISSING
+            continue
+        variant = options.variant or adapter.variant
+        make_stepper = adapter.make(variant)
+        report = check(make_stepper, variant, ulps=options.ulps, dtypes=adapter.dtypes)
+        status = status if report.ok else DIFFERS
+        try:
+            identity = str(identify(make_stepper))
+        except Exception as error:  # noqa: BLE001, whatever it raises is a finding
+            identity = f"could not be identified: {type(error).__name__}: {error}"
+        results[name] = summary(report, identity, release(adapter.package))
+        if not options.json:
+            print(f"{name} {release(adapter.package)}, expected to be {variant}\nis {identity}\n")
+            print(f"{report}\n")
+    if options.json:
+        print(json.dumps(results, indent=2))
+    return status
+
+
+def release(package: str) -> str:
+    """Return the installed version."""
+    try:
+        return version({"paddle": "paddlepaddle"}.get(package, package))
+    except PackageNotFoundError:
+        return ""
+
+
+def summary(report: Report, identity: str, release: str) -> dict[str, Any]:
+    """Return a report as JSON can hold it."""
+    return {
+        "version": release,
+        "variant": report.variant,
+        "ok": report.ok,
+        "identity": identity,
+        "flags": report.flags,
+        "failures": [vars(failure) for failure in report.failures],
+        "tolerated": [vars(failure) for failure in report.tolerated],
+        "cases": report.count,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())

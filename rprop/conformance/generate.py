@@ -1,0 +1,273 @@
+"""Write the vectors: ``python -m rprop.conformance.generate``.
+
+The expected values come from the scalar rules of `rprop.reference`, run on exact numbers that are
+rounded once per operation; nothing here uses the vectorised core.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+from collections.abc import Iterator, Sequence
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from rprop.conformance.exact import FORMATS, Number
+from rprop.conformance.flags import FLAGS
+from rprop.reference import RULES, rose, sign
+
+__all__ = ["FOLDER", "documents", "write"]
+
+FOLDER = Path(__file__).parent / "vectors"
+
+
+class Tape(NamedTuple):
+    """What an implementation is given; a flag for every step, or one for all, or what it shows."""
+
+    name: str
+    grads: Sequence[Any]  # a number or a row of numbers for each step
+    flag: str | None = None  # of every step after `settled`; before and without it, what it shows
+    settled: int = 0
+    losses: Sequence[float] | None = None  # falling where it is not given
+    params: Sequence[float] = (0.0,)
+    delta0: float = 0.1
+    etas: tuple[float, float] = (0.5, 1.2)
+    step_sizes: tuple[float, float] = (1e-6, 50.0)
+    dtypes: Sequence[str] = ("float64", "float32")
+    verdict: str = "valid"
+
+
+NAN, INF = math.nan, math.inf
+TINY = {"float16": 1e-4, "float32": 1e-25, "float64": 1e-200}  # squares underflow
+HUGE = {"float32": 1e25, "float64": 1e200}  # squares overflow
+
+
+def tapes() -> Iterator[Tape]:
+    """Yield the tapes, simple ones first."""
+    published = [1, 1, 1, -1, -1, 1, 0, 0, 1]
+    yield Tape("first-step-down", [2.5])
+    yield Tape("first-step-up", [-0.5], delta0=0.3, params=(2.0,))
+    yield Tape("growth", [1, 1, 1, 1, 1])
+    yield Tape("growth-of-others", [-1, -1, -1, -1], etas=(0.3, 1.7), delta0=0.25)
+    yield Tape("flip", [1, 1, -1])
+    yield Tape("flip-at-once", [1, -1])
+    yield Tape("flip-and-on", [1, 1, 1, -1, -1, -1, -1], etas=(0.7, 1.1))
+    yield Tape("flip-and-back", [1, 1, -1, 1, 1])
+    yield Tape("published", published)
+    yield Tape("published-loss-rises", published, losses=range(9))
+    yield Tape("zero", [1, 1, 0, 1, 1])
+    yield Tape("zero-first", [0, 1, 1])
+    yield Tape("zero-before-flip", [1, 0, -1, -1])
+    yield Tape("zeros", [1, 1, 0, 0, -1, 0, 1])
+    yield Tape("minus-zero", [1, 1, -0.0, 1], "signed-zero", 2)
+    yield Tape("sizes", [3.0, 1e-3, 40.0, -1e3, -0.02, -7.0], "magnitude", 1)
+    for dtype, tiny in TINY.items():
+        grads = [tiny, tiny, tiny, -tiny, -tiny, -tiny]
+        exact: Any = {"delta0": 0.125, "etas": (0.5, 2.0), "dtypes": [dtype]}
+        yield Tape(f"underflow-{dtype}", grads, "product-underflow", 1, **exact)
+        mixed = [1.0, tiny, tiny, -tiny, -tiny]
+        yield Tape(f"underflow-after-one-{dtype}", mixed, "product-underflow", 2, **exact)
+    for dtype, huge in HUGE.items():
+        grads = [huge, huge, 0, huge, huge, -huge, -huge]
+        yield Tape(f"overflow-{dtype}", grads, "product-overflow", 1, dtypes=[dtype])
+    yield Tape("infinite", [INF, INF, 1.0, 0.0, INF, -INF, -1.0], "infinite-gradient")
+    yield Tape("nan", [1, NAN, 1, 1, -1, NAN, -1], "nan-gradient", 1, verdict="acceptable")
+    yield Tape("delta-min", [1, -1, 1, -1, 1, -1, 1, -1, 1, 1], step_sizes=(0.03, 50.0))
+    yield Tape("delta-max", [1, 1, 1, 1, 1, -1, -1, -1], step_sizes=(1e-6, 0.15))
+    yield Tape("delta-fixed", [1, 1, -1, -1, -1, 1], step_sizes=(0.1, 0.1))
+    for name, delta0 in {"large": 80.0, "small": 1e-8}.items():
+        yield Tape(
+            f"delta0-{name}", [1, 1, -1], "delta0-range", 0, delta0=delta0, verdict="acceptable"
+        )
+    yield Tape("loss-rises", [1, 1, -1, -1, -1], losses=[3, 2, 4, 3, 2])
+    yield Tape("loss-falls", [1, 1, -1, -1, -1], losses=[3, 2, 1, 0, -1])
+    yield Tape("loss-stays", [1, 1, -1, -1, -1], losses=[2, 2, 2, 2, 2])
+    yield Tape("loss-best-was-lower", [1, 1, 1, -1, -1], "loss-memory", 3, losses=[5, 1, 3, 2, 1])
+    yield Tape("loss-last-was-lower", [1, 1, 1, -1, -1], "loss-memory", 3, losses=[5, 4, 1, 2, 1])
+    yield Tape(
+        "loss-after-flips",
+        [1, 1, -1, -1, -1, 1, 1, -1],
+        "loss-memory",
+        3,
+        losses=[5, 4, 3, 1, 0, 2, 5, 4],
+    )
+    yield Tape(
+        "loss-nan",
+        [1, 1, -1, -1, -1, 1, 1],
+        "loss-nan",
+        2,
+        [3, 2, NAN, 2, 1, NAN, 0],
+        verdict="acceptable",
+    )
+    yield Tape("loss-from-nan", [1, 1, -1, 1], "loss-nan", 2, [3, NAN, 2, 1], verdict="acceptable")
+    yield Tape("undo-twice", [1, 1, -1, 1, -1, 1, 1], losses=[1, 2, 3, 4, 5, 6, 7])
+    yield Tape("undo-long", [1, 1, 1, 1, -1], "undo-length", 4, losses=[1, 0, -1, -2, 5])
+    yield Tape("undo-first", [1, -1], "undo-length", 1, losses=[1, 2], delta0=0.75)
+    some = random.Random(1)
+    yield Tape(
+        "rounding",
+        some.choices([1, -1], [3, 1], k=40),
+        "rounding",
+        losses=some.choices([1, 2, 3], k=40),
+        params=(1 / 3,),
+        etas=(0.7, 1.3),
+        delta0=0.01,
+    )
+    yield Tape(
+        "rounding-half",
+        some.choices([1, -1], [3, 1], k=15),
+        "rounding",
+        params=(1 / 3,),
+        delta0=0.01,
+        dtypes=["float16"],
+        verdict="acceptable",
+    )
+    rows = [some.choices([1, -1, 0, 0.5], [4, 3, 1, 2], k=24) for _ in range(12)]
+    yield Tape(
+        "many",
+        rows,
+        "many-coordinates",
+        1,
+        losses=some.choices([1, 2, 3], k=12),
+        params=[i / 8 for i in range(24)],
+    )
+    rows = [[0, g, 0, -g, 0] for g in (1, 1, -1, -1, 1, 1, 1)]
+    yield Tape("masked", rows, "masked-zeros", params=(1.0, 2.0, -3.0, 4.0, 0.0))
+    rows = [[1, 0, 1], [1, 1, 0], [0, 1, 1], [-1, 0, 1], [-1, -1, 0], [0, -1, -1]]
+    yield Tape("masked-in-turn", rows, "masked-zeros", params=(1.0, 2.0, 3.0))
+    yield Tape(
+        "long",
+        some.choices([1, -1, 0], [6, 3, 1], k=1000),
+        "long-tape",
+        12,
+        losses=some.choices([1, 2, 3], k=1000),
+        dtypes=["float64"],
+    )
+
+
+def shown(variant: str, g: float, before: Any, was: dict[str, Any], loss: float) -> str:
+    """Name what a step of one coordinate shows, from the state before it and the step before."""
+    remembered = before[2]
+    if not was:
+        return "first-step" if g else "zero-gradient"
+    if g == 0:
+        return "zero-gradient"
+    if sign(g) * remembered < 0:
+        if variant != "irprop+":
+            return "sign-flip"
+        if rose(loss, was["loss"]):
+            return "loss-rose"
+        return "loss-fell" if loss < was["loss"] else "loss-equal"
+    if was["undone"]:
+        return "undo-after-undo"
+    if was["flipped"]:
+        return "after-flip"
+    return "after-zero" if was["g"] == 0 else "same-sign"
+
+
+def applies(flag: str, variant: str) -> bool:
+    """Tell whether a rule can go wrong in this way."""
+    if flag.startswith("loss-"):
+        return variant == "irprop+"
+    return flag != "undo-length" or variant in ("rprop+", "irprop+")
+
+
+def case(tape: Tape, variant: str, dtype: str) -> dict[str, Any]:
+    """Run a tape through the rule and write down what has to come out."""
+    own = FORMATS[dtype]
+    wide = FORMATS["float32"] if dtype == "float16" else own
+    low, high = (Number(limit, wide) for limit in tape.step_sizes)
+    n = len(tape.params)
+    state = [(Number(w, own), Number(tape.delta0, wide), 0, Number(0, wide)) for w in tape.params]
+    losses = tape.losses or [float(-i) for i in range(len(tape.grads))]
+    was: dict[str, Any] = {}
+    prev_loss, steps = NAN, []
+    for i, (row, loss) in enumerate(zip(tape.grads, losses, strict=True)):
+        grads = [row] if n == 1 else list(row)
+        flag = shown(variant, grads[0], state[0], was, loss)
+        flipped = sign(grads[0]) * state[0][2] < 0
+        wanted = state[0][1] * tape.etas[0] if flipped else state[0][1] * tape.etas[1]
+        after = [
+            RULES[variant](*(w, g, d, s, u), tape.etas, (low, high), rose(loss, prev_loss))
+            for (w, d, s, u), g in zip(state, grads, strict=True)
+        ]
+        after = [(w.to(own), d, s, u) for w, d, s, u in after]
+        delta = after[0][1].value
+        if i and delta == low.value and flipped and wanted.value < low.value:
+            flag = "delta-min"
+        if i and delta == high.value and flag == "same-sign" and wanted.value > high.value:
+            flag = "delta-max"
+        if tape.flag and i >= tape.settled and applies(tape.flag, variant):
+            flag = tape.flag
+        undone = flipped and after[0][3].value != 0 and after[0][3].value == -state[0][3].value
+        was = {"g": grads[0], "loss": loss, "flipped": flipped}
+        was["undone"] = undone and variant != "rprop-"
+        state, prev_loss = after, loss
+        steps.append(
+            {
+                "flag": flag,
+                "grads": numbers(grads),
+                "loss": number(loss),
+                "params": numbers([w.value for w, *_ in state]),
+                "delta": numbers([d.value for _, d, *_ in state]),
+            }
+        )
+    assert all(step["flag"] in FLAGS for step in steps)
+    return {
+        "id": f"{variant}/{dtype}/{tape.name}",
+        "variant": variant,
+        "dtype": dtype,
+        "verdict": tape.verdict,
+        "flags": sorted({step["flag"] for step in steps}),
+        "params": numbers([Number(w, own).value for w in tape.params]),
+        "delta0": number(tape.delta0),
+        "etas": numbers(tape.etas),
+        "step_sizes": numbers(tape.step_sizes),
+        "steps": steps,
+    }
+
+
+def number(value: float | Fraction) -> dict[str, str]:
+    """Write a number as a hexadecimal and as a decimal float."""
+    value = float(value)
+    return {"hex": value.hex(), "decimal": repr(value)}
+
+
+def numbers(values: Sequence[float | Fraction]) -> dict[str, list[str]]:
+    """Write numbers side by side."""
+    floats = [float(value) for value in values]
+    return {"hex": [f.hex() for f in floats], "decimal": [repr(f) for f in floats]}
+
+
+def documents() -> dict[str, str]:
+    """Return the text of every file by its name."""
+    files = {"flags.json": text({name: flag._asdict() for name, flag in FLAGS.items()})}
+    for variant in RULES:
+        cases = [case(tape, variant, dtype) for tape in tapes() for dtype in tape.dtypes]
+        ids = [c["id"] for c in cases]
+        assert len(ids) == len(set(ids))
+        lines = []
+        for c in cases:
+            steps = ",\n  ".join(map(json.dumps, c.pop("steps")))
+            lines.append(f'{json.dumps(c)[:-1]}, "steps": [\n  {steps}]}}')
+        name = variant.replace("+", "_plus").replace("-", "_minus")
+        head = f'{{"variant": "{variant}", "count": {len(cases)}, "cases": [\n'
+        files[f"{name}.json"] = head + ",\n".join(lines) + "\n]}\n"
+    return files
+
+
+def text(value: Any) -> str:
+    """Write JSON for people."""
+    return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
+
+
+def write(folder: Path = FOLDER) -> None:
+    """Write the files."""
+    for name, content in documents().items():
+        (folder / name).write_text(content, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    write()

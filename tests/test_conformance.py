@@ -1,0 +1,264 @@
+"""The vectors are what the generator writes, and the checker can tell right from wrong."""
+
+import json
+import sys
+from fractions import Fraction
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from rprop import VARIANTS
+from rprop.conformance import check, identify, load
+from rprop.conformance.__main__ import main
+from rprop.conformance.adapters import ADAPTERS, Core, Process
+from rprop.conformance.checker import floats, read
+from rprop.conformance.exact import FORMATS, Number, rounded
+from rprop.conformance.flags import FLAGS
+from rprop.conformance.generate import FOLDER, documents
+from tests.mutants import MUTANTS, Plain
+
+
+@given(st.fractions() | st.floats(-60000, 60000).map(Fraction), st.sampled_from(sorted(FORMATS)))
+def test_exact_numbers_round_as_numpy_does(value, name):
+    if abs(value) < 60000 and float(value) == value:
+        assert rounded(value, FORMATS[name]) == Fraction(float(np.dtype(name).type(float(value))))
+
+
+@given(st.floats(-1e3, 1e3, width=32), st.floats(-1e3, 1e3, width=32))
+def test_exact_arithmetic_is_that_of_float32(a, b):
+    x, y = (Number(value, FORMATS["float32"]) for value in (a, b))
+    a, b = np.float32(a), np.float32(b)
+    for exact, machine in ((x + y, a + b), (x - y, a - b), (x * y, a * b), (-x, -a)):
+        assert exact.value == Fraction(float(machine))
+
+
+def test_the_committed_files_are_what_the_generator_writes():
+    for name, content in documents().items():
+        assert (FOLDER / name).read_text(encoding="utf-8") == content, name
+
+
+def test_the_files_satisfy_the_schema():
+    jsonschema = pytest.importorskip("jsonschema")
+    schema = json.loads((FOLDER / "schema.json").read_text(encoding="utf-8"))
+    for path in FOLDER.glob("*rprop*.json"):
+        jsonschema.validate(json.loads(path.read_text(encoding="utf-8")), schema)
+
+
+def test_every_flag_is_reached_by_some_case():
+    reached = {step["flag"] for v in VARIANTS for case in load(v) for step in case["steps"]}
+    assert reached | {"stale-update"} == set(FLAGS)
+
+
+def test_hexadecimal_and_decimal_say_the_same():
+    for case in load("irprop+"):
+        for step in case["steps"]:
+            for name in ("grads", "params", "delta"):
+                decimals = [float(number) for number in step[name]["decimal"]]
+                np.testing.assert_array_equal(floats(step[name]), decimals)
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("make", [Core.of, lambda v: type("P", (Plain,), {"variant": v})])
+def test_correct_implementations_conform(make, variant):
+    report = check(make(variant), variant)
+    report.assert_ok()
+    assert not report.tolerated
+    assert set(report.flags.values()) <= {"pass", "not applicable"}
+    assert identify(make(variant)).variant == VARIANTS[variant]
+    assert "conforms to" in str(report)
+
+
+@pytest.mark.parametrize(("mutant", "variant", "flag"), MUTANTS)
+def test_mutants_fail_on_their_own_flag(mutant, variant, flag):
+    report = check(mutant, variant)
+    assert not report.ok
+    assert report.flags[flag] == "fail"
+    with pytest.raises(AssertionError, match=flag):
+        report.assert_ok()
+    # Some case shows nothing else first: the flag is that of the first step which differs.
+    assert flag in {failure.flag for failure in report.failures}
+
+
+def test_the_report_names_the_first_step_that_differs():
+    mutant = next(m for m, _, flag in MUTANTS if flag == "after-zero")
+    failure = next(f for f in check(mutant).failures if f.case == "irprop-/float64/zero")
+    assert (failure.flag, failure.step, failure.what) == ("after-zero", 4, "params")
+    namespace = {"make_stepper": mutant}
+    exec(failure.snippet, namespace)  # noqa: S102
+    assert repr(namespace["stepper"].params.tolist()) == failure.actual
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_variants_are_told_apart(variant):
+    for other in VARIANTS:
+        assert check(Core.of(other), variant).ok == (other == variant)
+
+
+class Bad(Core):
+    def step(self, grads, loss):
+        super().step(grads, loss)
+        self.break_()
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda self: 1 / 0, "ZeroDivisionError: division by zero"),
+        (lambda self: setattr(self, "params", self.params[:, None]), r"shape \(1, 1\)"),
+        (lambda self: setattr(self, "params", self.params * np.nan), "nan"),
+        (lambda self: setattr(self, "params", None), "None"),
+        (lambda self: setattr(self, "params", self.params.astype("f4")), "float32"),
+    ],
+)
+def test_a_stepper_that_breaks_never_passes(damage, message):
+    report = check(type("Broken", (Bad,), {"break_": damage}), dtypes=["float64"])
+    assert len(report.failures) + len(report.tolerated) == report.count
+    with pytest.raises(AssertionError, match=message):
+        report.assert_ok()
+    assert report.failures[0].case.startswith("irprop-/float64/")
+
+
+def test_a_stepper_that_cannot_be_made_never_passes():
+    def make(*_):
+        raise OSError("no device")
+
+    with pytest.raises(AssertionError, match="OSError: no device"):
+        check(make).assert_ok()
+
+
+def test_ulps():
+    class Fused(Core):
+        def step(self, grads, loss):
+            super().step(grads, loss)
+            self.params = np.nextafter(self.params, np.inf, dtype=self.params.dtype)
+
+    assert not check(Fused, dtypes=["float64"]).ok
+    short = [c for c in load("irprop-") if len(c["steps"]) < 2 and c["dtype"] == "float64"]
+    assert check(Fused, ulps=1, cases=short).ok
+
+
+def test_arguments():
+    with pytest.raises(ValueError, match="variant must be one of"):
+        check(Core, variant="rprop")
+    with pytest.raises(ValueError, match="dtypes must leave a case to run"):
+        check(Core, dtypes=[])
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text[:1000],
+        lambda text: text.replace('"count": 8', '"count": 9'),
+        lambda text: text.replace("0x1.", "0y1.", 1),
+        lambda text: text.replace('"flag": "first-step"', '"flag": "no-flag"'),
+    ],
+)
+def test_a_malformed_file_is_named(tmp_path, damage):
+    path = tmp_path / "vectors.json"
+    text = (FOLDER / "irprop_minus.json").read_text(encoding="utf-8")
+    path.write_text(damage(text), encoding="utf-8")
+    with pytest.raises(ValueError, match=r"vectors.json is not a file of vectors"):
+        read(path)
+
+
+def test_identify_names_what_is_no_published_rule():
+    class Hybrid(Plain):
+        def coordinate(self, i, g, rose):
+            flip = self.agreement(g, self.prev[i]) < 0
+            super().coordinate(i, g, rose)
+            if flip:
+                self.move[i] = -self.sign(g) * self.delta[i]
+            return self.move[i]
+
+    assert identify(Hybrid).variant.name == "hybrid, as OpenCV"
+    products = next(m for m, _, flag in MUTANTS if flag == "product-underflow")
+    assert identify(products).compares == "products"
+    late = next(m for m, _, flag in MUTANTS if flag == "stale-update")
+    assert identify(late)[:3] == (VARIANTS["irprop-"], "delta0", True)
+
+    class Nothing(Core):
+        def step(self, grads, loss):
+            pass
+
+    assert identify(Nothing).variant is None
+    assert "matches no row" in str(identify(Nothing))
+
+
+SPEAKER = """
+import json, sys, time
+import numpy as np
+from rprop.conformance.adapters import Core
+head = json.loads(input())
+core = Core(np.array(head["params"], head["dtype"]), head["delta0"], head["etas"], head["step_sizes"])
+for line in sys.stdin:
+    message = json.loads(line)
+    {damage}
+    core.step(np.array([float(g) for g in message["grads"]], head["dtype"]), message["loss"])
+    print(json.dumps({{"params": core.params.tolist()}}), flush=True)
+"""
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        ("pass", None),
+        ("time.sleep(60)", "no answer within 2 s"),
+        ("sys.exit(3)", "exit status 3"),
+        ("print('hello', flush=True)", "the answer must be"),
+    ],
+)
+def test_a_program_on_its_standard_streams(tmp_path, monkeypatch, damage, message):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
+    path = tmp_path / "speaker.py"
+    path.write_text(SPEAKER.format(damage=damage), encoding="utf-8")
+    cases = [c for c in load("irprop-") if c["dtype"] == "float64"][8:9]
+    report = check(Process.of(f"{sys.executable} {path}", timeout=2), cases=cases)
+    if message is None:
+        report.assert_ok()
+    else:
+        with pytest.raises(AssertionError, match=message):
+            report.assert_ok()
+
+
+def test_command_line(capsys):
+    assert main(["rprop", "--variant", "rprop+"]) == 0
+    assert "conforms to rprop+" in capsys.readouterr().out
+    assert main(["rprop", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["rprop"]["ok"] is True
+    with pytest.raises(SystemExit):
+        main(["no.such.Rprop"])
+    with pytest.raises(SystemExit):
+        main([])
+
+
+def test_a_missing_framework_gets_a_sentence(capsys, monkeypatch):
+    monkeypatch.setitem(ADAPTERS, "rprop", ADAPTERS["rprop"]._replace(package="no_such_package"))
+    assert main(["rprop"]) == 2
+    assert capsys.readouterr().err == (
+        "rprop cannot be checked: no_such_package is not installed.\n"
+    )
+
+
+@pytest.mark.parametrize("name", [name for name in ADAPTERS if name.startswith("torch")])
+def test_torch_is_irprop_minus_but_for_underflow(name):
+    pytest.importorskip("torch")
+    report = check(ADAPTERS[name].make("irprop-"))
+    assert [flag for flag, result in report.flags.items() if result == "fail"] == [
+        "product-underflow"
+    ]
+    assert identify(ADAPTERS[name].make("irprop-")).compares == "products"
+    namespace = {}
+    exec(report.failures[0].snippet, namespace)  # noqa: S102
+    assert str(namespace["w"].tolist()) in report.failures[0].actual
+
+
+@pytest.mark.skipif(find_spec("optax") is None, reason="optax is not installed")
+def test_optax_is_a_step_late():
+    make = ADAPTERS["optax.rprop"].make("irprop-")
+    report = check(make)
+    assert report.flags["stale-update"] == "fail"
+    assert report.failures[0].step == 1
