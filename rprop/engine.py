@@ -6,12 +6,13 @@ Arrays in a `Rows` are replaced, never written to, so whoever was handed one may
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from rprop import basis as learned
 from rprop.core import RpropState, rprop_init, rprop_step
 from rprop.variants import Variant
 
@@ -29,6 +30,7 @@ class Outcome(NamedTuple):
 RUNNING = -1
 #: Status codes of a result.
 OUTCOMES = {
+    RUNNING: Outcome(False, "The run goes on."),
     0: Outcome(True, "Converged: the projected gradient is within gtol."),
     1: Outcome(False, "Maximum number of iterations has been reached (maxiter)."),
     2: Outcome(False, "Maximum number of function evaluations has been reached (maxfev)."),
@@ -43,6 +45,8 @@ OUTCOMES = {
 
 
 WINDOW = 20  # iterations over which ftol looks for progress
+SPACING = 50  # iterations from one step of the safeguard to the next
+ARMIJO = 1e-4  # the part of the decrease promised by the gradient that a trial must deliver
 SEARCH = 30  # doublings or quarterings of the first step at the most
 
 
@@ -53,6 +57,7 @@ class Settings:
     variant: Variant
     etas: tuple[float, float]
     step_sizes: tuple[Any, Any]
+    search: bool  # whether the first step looks for its length
     gtol: float | None
     xtol: float
     ftol: float
@@ -60,6 +65,7 @@ class Settings:
     maxiter: float
     maxfev: float
     bounded: bool
+    safeguard: bool
     cost: int  # function evaluations that one loss and gradient take
 
 
@@ -71,7 +77,7 @@ class Point(NamedTuple):
     jac: Array  # (k, n)
 
 
-@dataclass
+@dataclass(repr=False)
 class Rows:
     """Everything that the next iteration of k runs of n variables needs to know."""
 
@@ -83,19 +89,28 @@ class Rows:
     best: Point  # where the loss was lowest
     slope: Array  # (k, n) the gradient less what pushes against a bound
     state: RpropState
+    basis: learned.Basis | None
+    spacer: Array  # (k, 3) the safeguard's step length, its floor, whether it is being searched
     unit: Array  # (k, n) what xtol is relative to where x is small
     gtol: Array  # (k,)
     recent: Array  # (k, WINDOW) lowest losses of the last iterations
+    fresh: Array  # (k,) whether no step has been taken
     blocked: Array  # (k,) whether Δ shrank for want of a usable value since the best point
     nit: Array  # (k,)
     nfev: Array  # (k,)
     status: Array  # (k,)
 
+    def __repr__(self) -> str:
+        k, n = self.here.x.shape
+        return f"<{k} x {n} variables after {self.nit.max(initial=0)} iterations>"
+
     def take(self, rows: Array) -> Rows:
         """Return some of the rows."""
 
         def pick(value: Any) -> Any:
-            return type(value)(*map(pick, value)) if isinstance(value, tuple) else value[rows]
+            if isinstance(value, tuple):
+                return type(value)(*map(pick, value))
+            return None if value is None else value[rows]
 
         return Rows(*(pick(getattr(self, item.name)) for item in fields(self)))
 
@@ -106,9 +121,10 @@ def begin(
     lower: Array,
     upper: Array,
     delta0: Array | str,
+    basis: bool,
     settings: Settings,
 ) -> Rows:
-    """Evaluate the starts; with ``delta0="auto"`` also find the length of the first step."""
+    """Evaluate the starts."""
     k, _ = x0.shape
     index = np.arange(k)
     x = np.clip(x0, lower, upper)
@@ -125,9 +141,12 @@ def begin(
         best=here,
         slope=slope,
         state=rprop_init(x, unit),
+        basis=learned.identity(*x.shape) if basis else None,
+        spacer=np.zeros((k, 3)),
         unit=unit,
         gtol=gtol,
         recent=np.full((k, WINDOW if settings.ftol else 0), np.inf),
+        fresh=np.ones(k, bool),
         blocked=np.zeros(k, bool),
         nit=np.zeros(k, int),
         nfev=np.full(k, settings.cost),
@@ -136,48 +155,104 @@ def begin(
     rows.status[~finite(here)] = 3
     rows.status[(lower == upper).all(axis=1)] = 7
     judge(rows, settings)
-    if isinstance(delta0, str):
-        search(rows, evaluate, settings)
+    return rows
+
+
+def resume(rows: Rows, settings: Settings) -> Rows:
+    """Go on with rows of an earlier run, with fresh limits of iterations and evaluations."""
+    zero = np.zeros_like(rows.nit)
+    rows = replace(rows, nit=zero, nfev=zero, status=np.full_like(rows.status, RUNNING))
+    if settings.gtol is not None:
+        rows.gtol = np.full_like(rows.gtol, settings.gtol)
+    judge(rows, settings)
     return rows
 
 
 def advance(rows: Rows, evaluate: Evaluate, settings: Settings) -> None:
     """Take one step in every row, evaluate where it led, and judge whether to go on."""
+    if settings.search and rows.fresh.any():
+        search(rows, evaluate, settings)
+        return
     here, last = rows.here, rows.last
-    x, state = rprop_step(
-        here.x,
-        rows.slope,
-        rows.state,
-        settings.etas,
-        settings.step_sizes,
-        variant=settings.variant,
-        loss=here.fun,
-    )
+    x, state = propose(rows, settings)
+    if settings.safeguard:
+        x, state, due = space(rows, x, state)
     if settings.bounded:
         inside = np.clip(x, rows.lower, rows.upper)
         made = np.where(inside == x, state.prev_update, inside - here.x)
         x, state = inside, state._replace(prev_update=made)
 
-    # One evaluation a point: none where nothing moved or where a move was undone.
-    stays = (x == here.x).all(axis=1)
-    undoes = (x == last.x).all(axis=1)
-    new = ~(stays | undoes)
-    fun, jac = np.where(undoes, last.fun, here.fun), choose(undoes, last.jac, here.jac)
+    # Never twice at one point: nothing moved, or a move was undone, or the best point is tried.
+    fun, jac, new = here.fun.copy(), here.jac.copy(), np.ones(len(x), bool)
+    for point in (rows.best, last, here):
+        known = (x == point.x).all(axis=1)
+        if known.any():
+            fun[known], jac[known], new = point.fun[known], point.jac[known], new & ~known
     if new.all():
         fun, jac = evaluate(rows.index, x)
     elif new.any():
         fun[new], jac[new] = evaluate(rows.index[new], x[new])
+    stays = (x == here.x).all(axis=1)
     rows.last = Point(*map(choose, (stays,) * 3, last, here))
     rows.here, rows.state = Point(x, fun, jac), state
+    rows.fresh = rows.fresh & False
     rows.nit = rows.nit + 1
     rows.nfev = rows.nfev + settings.cost * new
 
+    if settings.safeguard:
+        accept(rows, due)
     usable = finite(rows.here)
+    if rows.basis is not None:
+        change = np.where(usable[:, None], jac - here.jac, 0)
+        rows.basis, rows.state = learned.learn(rows.basis, state, change)
     if not usable.all():
         retreat(rows, ~usable, settings)
     keep_best(rows)
     rows.slope = push_free(rows.here, rows.lower, rows.upper)
     judge(rows, settings)
+    if settings.ftol:
+        rows.recent = np.column_stack([rows.best.fun, rows.recent[:, :-1]])
+
+
+def propose(rows: Rows, settings: Settings) -> tuple[Array, RpropState]:
+    """Take the step of the rule, in the learned basis if there is one."""
+    rule = (settings.etas, settings.step_sizes)
+    how: Any = {"variant": settings.variant, "loss": rows.here.fun}
+    x, basis = rows.here.x, rows.basis
+    if basis is None:
+        return rprop_step(x, rows.slope, rows.state, *rule, **how)
+    slope = learned.enter(basis, rows.slope)
+    _, state = rprop_step(np.zeros_like(x), slope, rows.state, *rule, **how)
+    return x + learned.leave(basis, state.prev_update), state
+
+
+def space(rows: Rows, x: Array, state: RpropState) -> tuple[Array, RpropState, Array]:
+    """Put a gradient step from the best point in the place of every SPACING-th step of the rule.
+
+    Its length is found by Armijo's rule along the projected gradient, one trial an iteration.
+    """
+    length, floor, searching = rows.spacer.T
+    if not floor.all():  # a length that suits the first step of the rule
+        steep = np.abs(rows.slope).max(axis=1, initial=0)
+        floor = rows.state.delta.max(axis=1) / np.where(steep > 0, steep, 1)
+    begins = ~(searching > 0) & (rows.nit % SPACING == SPACING - 1)
+    length = np.where(begins, np.maximum(2 * length, floor), length)
+    due = begins | (searching > 0)
+    rows.spacer = np.stack([length, floor, due], axis=1)
+    step = rows.best.x - length[:, None] * rows.best.jac
+    x = choose(due, np.clip(step, rows.lower, rows.upper).astype(x.dtype), x)
+    still = ~due[:, None]
+    moved = choose(due, x - rows.here.x, state.prev_update)
+    return x, state._replace(prev_sign=state.prev_sign * still, prev_update=moved), due
+
+
+def accept(rows: Rows, due: Array) -> None:
+    """Judge the safeguard's trial; halve its length where the loss fell too little."""
+    length, floor, _ = rows.spacer.T
+    promised = (rows.best.jac * (rows.best.x - rows.here.x)).sum(axis=1)
+    enough = rows.here.fun <= rows.best.fun - ARMIJO * promised
+    searching = due & ~enough
+    rows.spacer = np.stack([np.where(searching, length / 2, length), floor, searching], axis=1)
 
 
 def retreat(rows: Rows, lost: Array, settings: Settings) -> None:
@@ -215,9 +290,8 @@ def judge(rows: Rows, settings: Settings) -> None:
     }
     if settings.ftol:
         oldest, lowest = rows.recent[:, -1], rows.best.fun
-        size = np.maximum(np.maximum(np.abs(oldest), np.abs(lowest)), 1)
+        size = np.maximum(np.abs(lowest), 1)
         reasons[5] = oldest - lowest <= settings.ftol * size
-        rows.recent = np.column_stack([lowest, rows.recent[:, :-1]])
     status = np.full(rows.status.shape, RUNNING)
     for code, applies in reversed(reasons.items()):
         status[applies] = code
@@ -232,9 +306,9 @@ def search(rows: Rows, evaluate: Evaluate, settings: Settings) -> None:
     """
     start, delta0 = rows.here, rows.state.delta
     sign = np.sign(rows.slope).astype(np.int8)
-    active = (rows.status == RUNNING) & (settings.maxiter > 0)
-    grows = found = np.zeros(active.shape, bool)
-    factor = np.ones((len(active), 1), delta0.dtype)
+    active = np.ones(len(delta0), bool)
+    grows = found = ~active
+    factor = np.ones((len(delta0), 1), delta0.dtype)
     tried = start.x
     for trial in range(SEARCH):
         delta = np.clip(factor * delta0, *settings.step_sizes).astype(delta0.dtype)
@@ -256,8 +330,11 @@ def search(rows: Rows, evaluate: Evaluate, settings: Settings) -> None:
         found = found | good
         active = active & (good == grows)  # doubling goes on while it helps, quartering until
         factor = np.where(grows[:, None], factor * 2, factor / 4).astype(delta0.dtype)
-    rows.blocked = active & ~found
-    rows.nit = rows.nit + found
+    shortest = np.clip(factor * delta0, *settings.step_sizes).astype(delta0.dtype)
+    rows.state = rows.state._replace(delta=choose(found, rows.state.delta, shortest))
+    rows.blocked = ~found
+    rows.fresh = rows.fresh & False
+    rows.nit = rows.nit + 1
     keep_best(rows)
     rows.slope = push_free(rows.here, rows.lower, rows.upper)
     judge(rows, settings)

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import inspect
 import math
-import sys
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -15,8 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import Bounds, OptimizeResult, OptimizeWarning
 
 from rprop import checks
-from rprop.engine import OUTCOMES, RUNNING, Rows, Settings, advance, begin
+from rprop.basis import LIMIT
+from rprop.engine import RUNNING, Rows, Settings, advance, begin, resume
 from rprop.objective import Objective
+from rprop.record import Recorder, announce
 from rprop.variants import Variant
 
 Array = NDArray[Any]
@@ -46,6 +46,8 @@ def minimize_rprop(
     f_target: float = -math.inf,
     maxiter: float = 10_000,
     maxfev: float = math.inf,
+    basis: str | None = None,
+    safeguard: str | None = None,
     state: Rows | None = None,
     history: bool = False,
     return_all: bool = False,
@@ -174,7 +176,7 @@ def minimize_rprop(
     """
     warn_unused(unknown_options, hess, hessp, constraints)
     x = start(x0)
-    lower, upper = box(bounds, x)
+    lower, upper = box(bounds, x) if state is None else (state.lower[0], state.upper[0])
     objective = Objective(
         fun,
         jac,
@@ -193,6 +195,7 @@ def minimize_rprop(
         variant=checks.row(variant),
         etas=checks.factors(etas),
         step_sizes=checks.limits(step_sizes, x.shape, x.dtype),
+        search=isinstance(delta0, str),
         gtol=checks.tolerance("gtol", tol if gtol is None else gtol),
         xtol=checks.tolerance("xtol", xtol),
         ftol=checks.tolerance("ftol", ftol),
@@ -200,79 +203,55 @@ def minimize_rprop(
         maxiter=checks.tolerance("maxiter", maxiter),
         maxfev=checks.tolerance("maxfev", maxfev),
         bounded=bool((lower > -np.inf).any() or (upper < np.inf).any()),
+        safeguard=choice("safeguard", safeguard, "armijo"),
         cost=objective.cost,
     )
+    learned = choice("basis", basis, "learned")
+    if learned and (settings.bounded or x.size > LIMIT):
+        raise ValueError(
+            f"basis='learned' takes no bounds and at most {LIMIT} variables; got "
+            f"{'bounds' if settings.bounded else f'{x.size} variables'}"
+        )
 
     def evaluate(_: Array, points: Array) -> tuple[Array, Array]:
         loss, gradient = objective(points[0])
         return np.array([loss]), gradient[np.newaxis]
 
-    rows = begin(evaluate, x[None], lower[None], upper[None], first_delta(delta0, x), settings)
-    report = reporter(callback)
-    allvecs = [rows.best.x[0]] if return_all else None
-    stopped = False
-    while rows.status[0] == RUNNING:
-        advance(rows, evaluate, settings)
-        if allvecs is not None:
-            allvecs.append(rows.here.x[0])
-        try:
-            report(outcome(rows, objective))
-        except StopIteration:
-            stopped = True
-            break
-    result = outcome(rows, objective)
-    if stopped:
-        result.status, result.success, result.message = 99, *OUTCOMES[99]
-    if allvecs is not None:
-        result.allvecs = allvecs
+    recorder = Recorder(
+        objective, callback, maxiter, history=history, return_all=return_all, progress=progress
+    )
+    rows: Any = None
+    status = None
+    try:
+        if state is None:
+            delta = first_delta(delta0, x)
+            rows = begin(evaluate, x[None], lower[None], upper[None], delta, learned, settings)
+        else:
+            rows = resume(state, settings)
+        recorder.start(rows)
+        while rows.status[0] == RUNNING:
+            advance(rows, evaluate, settings)
+            recorder.iteration(rows)
+    except StopIteration:
+        status = 99
+    except BaseException as error:
+        if rows is not None:
+            with suppress(AttributeError):  # some exceptions have no room for it
+                error.result = recorder.result(rows)  # type: ignore[attr-defined]
+        raise
+    finally:
+        recorder.close()
+    result = recorder.result(rows, status)
     if disp:
         announce(result)
     return result
 
 
-def outcome(rows: Rows, objective: Objective) -> OptimizeResult:
-    """Describe a run by its best point."""
-    status = int(rows.status[0])
-    success, message = OUTCOMES.get(status, (False, "Running."))
-    x, fun, jac = (part[0] for part in rows.best)
-    return OptimizeResult(
-        x=x.copy(),
-        fun=fun.item(),
-        jac=jac.copy(),
-        nit=int(rows.nit[0]),
-        nfev=objective.nfev,
-        njev=objective.njev,
-        status=status,
-        success=success,
-        message=message,
-    )
-
-
-def announce(result: OptimizeResult) -> None:
-    """Print how a run ended, or warn that it failed."""
-    if not result.success:
-        warnings.warn(result.message, OptimizeWarning, stacklevel=4)
-        return
-    print(result.message)
-    print(f"         Current function value: {result.fun:f}")
-    print(f"         Iterations: {result.nit}")
-    print(f"         Function evaluations: {result.nfev}")
-    print(f"         Gradient evaluations: {result.njev}")
-
-
-def reporter(callback: Callable[..., Any] | None) -> Callable[[OptimizeResult], Any]:
-    """Return what hands an intermediate result to `callback` in the style it asks for."""
-    if callback is None:
-        return lambda result: None
-    style: dict[str, Any] = {}
-    if sys.version_info >= (3, 14):  # annotations may name what is imported for typing only
-        import annotationlib
-
-        style["annotation_format"] = annotationlib.Format.FORWARDREF
-    with suppress(ValueError):  # some builtins have no signature
-        if set(inspect.signature(callback, **style).parameters) == {"intermediate_result"}:
-            return lambda result: callback(intermediate_result=result)
-    return lambda result: callback(result.x)
+def choice(name: str, value: str | None, only: str) -> bool:
+    """Check an option that is a name or None."""
+    if value not in (None, only):
+        raise ValueError(f"{name} must be None or {only!r}; got {value!r}")
+    return value is not None
 
 
 def warn_unused(options: dict[str, Any], hess: Any, hessp: Any, constraints: Any) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,7 @@ class Objective:
     Attributes
     ----------
     nfev, njev : int
-        Calls so far, finite differences included in `nfev`.
+        Losses and gradients computed so far; `nfev` includes those for finite differences.
     cost : int
         Evaluations of `fun` that one call takes.
     """
@@ -76,8 +77,8 @@ class Objective:
     def __call__(self, x: Array) -> tuple[float, Array]:
         """Evaluate loss and gradient at `x`, which neither call can write to."""
         self.nfev += 1
+        self.njev += 1
         if self.joint:
-            self.njev += 1
             both = self.fun(x.copy(), *self.args)
             try:
                 loss, gradient = both
@@ -89,7 +90,6 @@ class Objective:
         loss = scalar(self.fun(x.copy(), *self.args))
         if self.jac is None:
             return loss, self.differences(x, loss)
-        self.njev += 1
         return loss, self.vector(self.jac(x.copy(), *self.args))
 
     def vector(self, gradient: Any) -> Array:
@@ -109,13 +109,8 @@ class Objective:
         if self.cost == 1 or not np.isfinite(loss):
             return gradient
 
-        def fun(free: Array) -> Any:
-            full = x.astype(np.result_type(x, free))
-            full[self.free] = free
-            return scalar(self.fun(full, *self.args), complex_step=free.dtype.kind == "c")
-
         slopes, info = approx_derivative(
-            fun,
+            Free(self.fun, self.args, x, self.free),
             x[self.free],
             f0=loss,
             bounds=(self.lower, self.upper),
@@ -125,6 +120,22 @@ class Objective:
         self.nfev += info["nfev"]
         gradient[self.free] = slopes
         return gradient
+
+
+@dataclass
+class Free:
+    """The loss as a function of the free variables; a class, so that processes can have it."""
+
+    fun: Callable[..., Any]
+    args: tuple[Any, ...]
+    x: Array
+    free: Array
+
+    def __call__(self, free: Array) -> Any:
+        """Evaluate the loss; complex steps have complex losses."""
+        x = self.x.astype(np.result_type(self.x, free))
+        x[self.free] = free
+        return scalar(self.fun(x, *self.args), complex_step=free.dtype.kind == "c")
 
 
 def scalar(loss: Any, complex_step: bool = False) -> Any:
