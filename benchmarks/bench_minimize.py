@@ -52,6 +52,7 @@ class Recorder:
         self.values: list[float] = []
 
     def __call__(self, x: np.ndarray) -> tuple[float, np.ndarray]:
+        """Evaluate the problem."""
         if self.count >= self.budget:
             raise BudgetExhaustedError
         self.count += 1
@@ -80,12 +81,12 @@ Run = Callable[..., scipy.optimize.OptimizeResult | None]
 
 
 def ours(fun: Recorder, x0: np.ndarray, bounds: Any, options: dict[str, Any]) -> Any:
-    """`minimize_rprop`."""
+    """Run `minimize_rprop`."""
     return rprop.minimize_rprop(fun, x0, jac=True, bounds=bounds, **options)
 
 
 def scipys(fun: Recorder, x0: np.ndarray, bounds: Any, options: dict[str, Any]) -> Any:
-    """A method of SciPy."""
+    """Run a method of SciPy."""
     rest = {name: value for name, value in options.items() if name != "method"}
     return scipy.optimize.minimize(
         fun, x0, jac=True, method=options["method"], bounds=bounds, options=rest
@@ -93,7 +94,7 @@ def scipys(fun: Recorder, x0: np.ndarray, bounds: Any, options: dict[str, Any]) 
 
 
 def torchs(fun: Recorder, x0: np.ndarray, bounds: Any, options: dict[str, Any]) -> None:
-    """An optimizer of torch, run to the end of the budget."""
+    """Run an optimizer of torch to the end of the budget."""
     import torch
 
     assert bounds is None
@@ -144,7 +145,7 @@ def own_code() -> str:
     return "".join(path.read_text() for path in sorted(folder.glob("*.py")))
 
 
-ON = {"gtol": 0.0, "xtol": 0.0, "ftol": 0.0, "maxiter": 1e9}  # our rules off: on to the budget
+ON = {"gtol": 0.0, "xtol": 0.0, "ftol": 0.0, "maxiter": 11_000}  # no rule but the budget
 TORCH = {"delta0": 0.01, "step_sizes": (1e-6, 50.0)}
 LEARNED = {"basis": "learned"}
 LONG = {"maxiter": 1_000_000}
@@ -202,7 +203,7 @@ def solve(solver: Solver, problem: Problem, budget: int) -> dict[str, Any]:
             result = solver.run(recorder, problem.x0.copy(), bounds, solver.options)
         except BudgetExhaustedError:
             pass
-        except Exception as caught:  # a solver that fails is a result too
+        except Exception as caught:  # noqa: BLE001, a solver that fails is a result too
             error = f"{type(caught).__name__}: {caught}"
     return {
         "problem": problem.name,
