@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 
 from rprop import VARIANTS, rprop_trace
+from rprop.conformance import check
 from rprop.reference import RULES, rose
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
@@ -180,3 +181,43 @@ def test_its_rprop_is_the_oracle(open_page, variant):
         now = RULES[variant](w, g, *rest, (0.5, 1.2), (1e-6, 50.0), rose(loss, prev_loss))
         prev_loss = loss
         assert tuple(row) == now
+
+
+class InBrowser:
+    """The page's Rprop as the checker wants it."""
+
+    def __init__(self, page, variant, params, delta0, etas, step_sizes):
+        self.page, self.shape = page, np.shape(params)
+        self.params = np.array(params)
+        page.evaluate(
+            """([x, delta0, variant, etas, sizes]) => {
+                window.checked = { x, state: Rprop.init(x, delta0), variant, etas, sizes };
+            }""",
+            [
+                *(np.ravel(v).tolist() for v in (params, np.broadcast_to(delta0, self.shape))),
+                variant,
+                list(etas),
+                [np.ravel(s).tolist() if np.ndim(s) else s for s in step_sizes],
+            ],
+        )
+
+    def step(self, grads, loss):
+        x, delta = self.page.evaluate(
+            """([g, loss]) => {
+                const c = checked;
+                Object.assign(c, Rprop.step(c.x, g, c.state, c.variant, c.etas, c.sizes, loss));
+                return [c.x, c.state.delta];
+            }""",
+            [np.ravel(grads).tolist(), float(loss)],
+        )
+        self.params, self.delta = (np.array(v, float).reshape(self.shape) for v in (x, delta))
+
+
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_its_rprop_conforms(open_page, variant):
+    page = open_page()
+    report = check(
+        lambda *settings: InBrowser(page, variant, *settings), variant, dtypes=["float64"]
+    )
+    report.assert_ok()
+    assert not report.tolerated
