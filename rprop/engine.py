@@ -348,7 +348,7 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
     for trial in range(SEARCH):
         delta = np.clip(factor[..., None] * delta0, *settings.step_sizes).astype(delta0.dtype)
         x = np.clip(start.x - sign * delta, run.lower, run.upper)
-        active = active & (x != tried).any(axis=-1)
+        active = active & (x != tried).any(axis=-1) & (x != start.x).any(axis=-1)
         active = active & (run.nfev + settings.cost <= settings.maxfev)
         if not some(active):
             break
@@ -370,7 +370,8 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
 
 def scale(x: Array, lower: Array, upper: Array) -> Array:
     """Return Δ0 from the start: a tenth of |x|, where x is 0 of its median, at most of the box."""
-    size = np.where(np.isfinite(x), np.abs(x), 0)
+    size = np.abs(x)
+    size = np.where((size < np.inf) & (size > 1e3 * np.finfo(x.dtype).tiny), size, 0)
     nonzero = np.where(size > 0, size, np.nan)
     median = np.full((*x.shape[:-1], 1), 1.0)
     some = (size > 0).any(axis=-1)
