@@ -158,8 +158,8 @@ def program(
     return calls, tape.places[targets[-1] + 1 :]
 
 
-#: Scratch that is not in use, by variant and dtypes. A thread that takes some has it for itself.
-_idle: dict[Any, list[Any]] = {}
+#: Scratch that is not in use, by size and dtypes. A thread that takes some has it for itself.
+_idle: dict[Any, list[Array]] = {}
 
 
 def blockwise(variant: Variant, arguments: Sequence[Any], into: Sequence[Array]) -> None:
@@ -186,19 +186,21 @@ def blockwise(variant: Variant, arguments: Sequence[Any], into: Sequence[Array])
     )
 
     def replay(part: np.nditer) -> None:
-        held = _idle.pop(scratch_key, None) or [
-            np.empty(size, p) if isinstance(p, np.dtype) else p for p in places
-        ]
+        held = _idle.pop(scratch_key, None) or [np.empty(size, dtype) for dtype in dtypes]
+        arrays = iter(held)
+        rest = [next(arrays) if isinstance(p, np.dtype) else p for p in places]
         # What overflows is clipped, and half a step must not be lost to a FloatingPointError.
         with part, np.errstate(all="ignore"):
             for operands in part:
                 n = len(operands[0])
-                values = [*operands, *(h[:n] if isinstance(h, np.ndarray) else h for h in held)]
+                values = [*operands, *(r[:n] if isinstance(r, np.ndarray) else r for r in rest)]
                 for function, read, result in calls:
                     function(*[values[i] for i in read], values[result])
         _idle[scratch_key] = held
 
-    scratch_key = (variant, key, tuple(a.dtype for a in into))
+    # Keyed by nothing that a run may vary: settings that change at every step must not pile it up.
+    dtypes = tuple(p for p in places if isinstance(p, np.dtype))
+    scratch_key = size, dtypes
     workers = min(threads(), iterator.itersize // SHARE)
     if workers <= 1:
         iterator.reset()

@@ -272,9 +272,11 @@ def complex_step(
         low, high = checks.limits(step_sizes, shape, params.real.dtype)
         step_sizes = twice(low), twice(high)
     grads = grads.astype(np.result_type(grads, np.complex64), copy=False)
+    pairs = real_view(params)
+    state = RpropState(*checks.fields(state, pairs.shape, pairs.dtype))
     into = None if out is None else checks.destination(out, (params, state))
     params, state = rprop_step(
-        real_view(params), real_view(grads), state, etas, step_sizes, where=where, **settings
+        pairs, real_view(grads), state, etas, step_sizes, where=where, **settings
     )
     results: tuple[Array, ...] = (params.view(dtype).reshape(shape), *state)
     if into is not None:

@@ -12,12 +12,10 @@ GRADIENTS = st.sampled_from([*SIGNS, 1e-300, -1e-300, 1e300, np.inf, -np.inf, np
 MOVES = ("step", "stay", "undo")
 
 variants = st.sampled_from(sorted(VARIANTS))
-rows = st.one_of(
-    st.sampled_from(list(VARIANTS.values())),
-    st.builds(
-        Variant, st.just("own"), st.sampled_from(MOVES), st.sampled_from(MOVES), st.booleans()
-    ),
+own_rows = st.builds(
+    Variant, st.just("own"), st.sampled_from(MOVES), st.sampled_from(MOVES), st.booleans()
 )
+rows = st.one_of(st.sampled_from(list(VARIANTS.values())), own_rows)
 dtypes = st.sampled_from([np.float32, np.float64, np.longdouble])
 sizes = st.floats(1e-3, 1e3)
 etas = st.tuples(st.floats(0.01, 0.99), st.floats(1.01, 10))

@@ -1,3 +1,4 @@
+import importlib
 import inspect
 import subprocess
 import sys
@@ -19,6 +20,14 @@ def test_every_public_name_is_there_and_documented(name):
     if inspect.isfunction(value):
         for section in ("Parameters", "Returns", "Examples"):
             assert f"{section}\n" in value.__doc__, section
+
+
+@pytest.mark.parametrize("name", sorted(set(rprop.__all__) - {"VARIANTS"}))
+def test_a_public_name_is_public_where_it_is_defined(name):
+    value = getattr(rprop, name)
+    module = importlib.import_module(value.__module__)
+    assert name in module.__all__
+    assert getattr(module, name) is value
 
 
 def test_no_other_name():

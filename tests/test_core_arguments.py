@@ -1,0 +1,75 @@
+"""Every bad argument gets its own error, which names it and says what came."""
+
+import re
+
+import numpy as np
+import pytest
+
+from rprop import rprop_init, rprop_step
+from tests.strategies import bits
+
+STATE = rprop_init([1.0, 2.0])
+BAD = [
+    ({"params": "ab"}, TypeError, "params must be an array of numbers"),
+    ({"params": [[1], [1, 2]]}, ValueError, "params must be an array of numbers"),
+    ({"grads": [1.0]}, ValueError, r"grads must have the shape of params, \(2,\); got \(1,\)"),
+    ({"grads": [1j, 0]}, TypeError, "grads must be real for real params; got dtype complex128"),
+    ({"grads": None}, TypeError, "grads must be an array of numbers; got dtype object"),
+    ({"state": 3}, TypeError, "state must be an RpropState; got 3"),
+    ({"state": rprop_init([1.0])}, ValueError, r"state must belong to params of shape \(2,\)"),
+    ({"state": STATE._replace(prev_loss=np.ones(2))}, ValueError, "state.prev_loss must have"),
+    ({"etas": 0.5}, TypeError, r"etas must be a pair of numbers \(η-, η\+\); got 0.5"),
+    ({"etas": (1.2, 0.5)}, ValueError, r"etas must satisfy .*; got \(1.2, 0.5\)"),
+    ({"etas": (0.0, 1.2)}, ValueError, "etas must satisfy"),
+    ({"etas": (0.5, 1.0)}, ValueError, "etas must satisfy"),
+    ({"etas": (1.0, 1.2)}, ValueError, "etas must satisfy"),
+    ({"etas": (0.5, np.inf)}, ValueError, "etas must satisfy"),
+    ({"etas": (np.nan, 1.2)}, ValueError, "etas must satisfy"),
+    ({"step_sizes": 1.0}, TypeError, r"step_sizes must be a pair \(Δmin, Δmax\); got 1.0"),
+    ({"step_sizes": (1.0, 0.1)}, ValueError, "step_sizes must satisfy 0 <= Δmin <= Δmax; got"),
+    ({"step_sizes": (-1.0, 0.1)}, ValueError, "step_sizes must satisfy"),
+    ({"step_sizes": (np.nan, 0.1)}, ValueError, "step_sizes must satisfy"),
+    ({"step_sizes": ([0.1, 2.0], 1)}, ValueError, "step_sizes must satisfy"),
+    ({"step_sizes": ([0.1, 0.2, 0.3], 1)}, ValueError, "step_sizes must broadcast against params"),
+    ({"variant": "rprop"}, ValueError, "variant must be one of 'rprop-', .* got 'rprop'"),
+    ({"variant": ["rprop-"]}, ValueError, "variant must be one of"),
+    ({"variant": "irprop+"}, ValueError, "variant 'irprop\\+' needs the loss at params"),
+    ({"loss": [1.0]}, ValueError, r"loss must be a scalar or have the shape of params without"),
+    ({"loss": 1j}, TypeError, "loss must be real"),
+    ({"where": [1, 0]}, TypeError, "where must be an array of bool; got dtype int64"),
+    ({"where": [True] * 3}, ValueError, "where must broadcast against params"),
+    ({"out": np.zeros(2)}, TypeError, r"out must be a pair \(params, RpropState\)"),
+    ({"out": ([0.0, 0.0], STATE)}, TypeError, "out must hold ndarrays; got params of type list"),
+    ({"out": (np.zeros(3), STATE)}, ValueError, "out must hold params of shape"),
+    ({"out": (np.zeros(2, "f4"), STATE)}, ValueError, "out must hold params of shape"),
+]
+
+
+@pytest.mark.parametrize(("bad", "error", "message"), BAD)
+def test_bad_arguments(bad, error, message):
+    good = {"params": [1.0, 2.0], "grads": [1.0, 1.0], "state": STATE}
+    with pytest.raises(error, match=message):
+        rprop_step(**{**good, **bad})
+
+
+@pytest.mark.parametrize("delta0", [0.0, -1.0, np.inf, np.nan, [1.0, -2.0]])
+def test_bad_delta0(delta0):
+    message = f"delta0 must be finite and positive; got {delta0!r}"
+    with pytest.raises(ValueError, match=f"^{re.escape(message)}$"):
+        rprop_init([1.0, 2.0], delta0)
+
+
+def test_delta0_of_a_wrong_kind():
+    with pytest.raises(ValueError, match=r"delta0 must broadcast .* \(2,\); got shape \(3,\)"):
+        rprop_init([1.0, 2.0], [1.0, 2.0, 3.0])
+    with pytest.raises(TypeError, match="delta0 must be real; got dtype complex128"):
+        rprop_init([1.0, 2.0], 1j)
+
+
+def test_out_that_cannot_be_written_loses_nothing():
+    params, state = np.ones(2), rprop_init(np.ones(2))
+    state.prev_update.setflags(write=False)
+    before = bits(params, *state)
+    with pytest.raises(ValueError, match="out must be writeable; prev_update is read-only"):
+        rprop_step(params, np.ones(2), state, out=(params, state))
+    assert bits(params, *state) == before
