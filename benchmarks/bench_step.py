@@ -77,7 +77,7 @@ def torchs(params: np.ndarray, grads: np.ndarray) -> dict[str, Candidate]:
         tensor = torch.tensor(params, requires_grad=True)
         tensor.grad = torch.tensor(grads)
         optimizer = torch.optim.Rprop([tensor], lr=0.1)
-        found["torch compiled"] = torch.compile(lambda: optimizer.step())
+        found["torch compiled"] = torch.compile(optimizer.step)
         return found
     return {}
 
