@@ -130,8 +130,8 @@ def linear_layer(steps: int = 100) -> list[Panel]:
     """Train the layer; compare it with the least-squares solution."""
     print(
         "\n2. A linear layer of 3 inputs and 2 outputs on 10 samples, mean squared error\n\n"
-        "   lr=0.01, etas=(0.5, 1.2), step_sizes=(1e-6, 50) as in torch.optim.Rprop, with\n"
-        "   the gradient by hand: the layer is equal to torch's at every step, to the bit.\n"
+        "   lr=0.01, etas=(0.5, 1.2), step_sizes=(1e-6, 50) as in torch.optim.Rprop, the\n"
+        "   gradient by hand: the layer equals torch's at every step, to the bit.\n"
     )
     losses, _, deltas = train_layer(steps)
     inputs, targets, _ = layer_data()
@@ -195,8 +195,8 @@ def logistic_regression(limit: int = 500) -> list[Panel]:
     test = np.arange(len(labels)) % 3 == 0
     mean, scale = features[~test].mean(axis=0), features[~test].std(axis=0)
     print(
-        "\n3. Logistic regression on 569 breast tumours, 30 measurements, benign or malignant\n\n"
-        "   scipy.optimize.minimize(method=...) until no component of the gradient exceeds\n"
+        "\n3. Logistic regression on 569 breast tumours: 30 measurements, benign or not\n\n"
+        "   scipy.optimize.minimize(method=...) until no part of the gradient exceeds\n"
         f"   1e-5 or {limit} evaluations are spent. Every third tumour is kept for the test.\n"
     )
     runs = []
@@ -255,7 +255,7 @@ def draw(panels: Sequence[Panel], path: Path) -> None:
         if panel.up == GAP:
             axes.set_yscale("log")
         axes.set(title=panel.title, xlabel=panel.across, ylabel=panel.up)
-        axes.legend(frameon=False)
+        axes.legend()
     figure.savefig(path, dpi=150)
 
 

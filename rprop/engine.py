@@ -188,8 +188,9 @@ def advance(run: Run, evaluate: Evaluate, settings: Settings) -> None:
     else:
         step(run, evaluate, settings)
     better = run.here.fun < run.best.fun
-    if some(better):
-        run.best = choose(better, run.here, run.best)
+    as_good = run.here.fun <= run.best.fun
+    if some(as_good):  # of equals the later one: its gradient is the one that was judged
+        run.best = choose(as_good, run.here, run.best)
         run.blocked = run.blocked & ~better
     run.slope = push_free(run.here, run.lower, run.upper) if settings.bounded else run.here.jac
     run.nit += 1
@@ -312,7 +313,7 @@ def judge(run: Run, settings: Settings) -> None:
 
     reasons = {
         6: run.best.fun <= settings.f_target,
-        0: largest(slope) <= run.gtol,
+        0: (largest(slope) <= run.gtol) & (run.here.fun <= run.best.fun),
         4: settled((..., 0)) if x.shape[-1] else run.status != RUNNING,  # one coordinate is cheap
         2: run.nfev + settings.cost > settings.maxfev,
     }
@@ -347,7 +348,7 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
     for trial in range(SEARCH):
         delta = np.clip(factor[..., None] * delta0, *settings.step_sizes).astype(delta0.dtype)
         x = np.clip(start.x - sign * delta, run.lower, run.upper)
-        active = active & (x != tried).any(axis=-1)
+        active = active & (x != tried).any(axis=-1) & (x != start.x).any(axis=-1)
         active = active & (run.nfev + settings.cost <= settings.maxfev)
         if not some(active):
             break
@@ -369,7 +370,8 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
 
 def scale(x: Array, lower: Array, upper: Array) -> Array:
     """Return Δ0 from the start: a tenth of |x|, where x is 0 of its median, at most of the box."""
-    size = np.where(np.isfinite(x), np.abs(x), 0)
+    size = np.abs(x)
+    size = np.where((size < np.inf) & (size > 1e3 * np.finfo(x.dtype).tiny), size, 0)
     nonzero = np.where(size > 0, size, np.nan)
     median = np.full((*x.shape[:-1], 1), 1.0)
     some = (size > 0).any(axis=-1)

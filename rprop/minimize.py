@@ -107,6 +107,14 @@ def minimize_rprop(
         Stop when the loss is at most this.
     maxiter, maxfev : int, optional
         Limits of the number of iterations and of evaluations of `fun`.
+    basis : "learned" or None, optional
+        Take the steps along learned directions instead of the axes, for narrow valleys that lie
+        across them: the eigenvectors of a running mean of ``y yᵀ / |y|²``, with y the change of
+        the gradient over one step, renewed every max(10, n) steps. Costs O(n²) a step and O(n³)
+        a renewal, so n is limited to 500; not with bounds.
+    safeguard : "armijo" or None, optional
+        Every 50 iterations take a gradient step from the best point, as long as Armijo's rule
+        accepts; see the notes. Costs a few evaluations.
     history : bool, optional
         Record every iteration in ``result.history``, a structured array.
     return_all : bool, optional
@@ -156,12 +164,22 @@ def minimize_rprop(
     ====== ======= ===================================================
 
     Where the loss or its gradient is not finite, the run goes back to the best point and tries
-    smaller steps.
+    smaller steps. Where `x` is not moved by a step, or is moved back to where the run has just
+    been, nothing is evaluated.
+
+    Rprop alone need not converge. With ``safeguard="armijo"``, without bounds and with the
+    stopping rules off, it does in this sense: if the loss is bounded below and its gradient
+    Lipschitz continuous, the gradients at the best points from which the safeguard steps tend
+    to zero. Each such step lowers the least loss so far by at least a fixed multiple of the
+    squared gradient, for Armijo's rule accepts a length bounded below [2]_, and nothing in between
+    raises the least loss; so these squares have a finite sum.
 
     References
     ----------
     .. [1] C. Igel and M. Hüsken, "Empirical evaluation of the improved Rprop learning
            algorithms", Neurocomputing 50, 2003, 105-123.
+    .. [2] L. Armijo, "Minimization of functions having Lipschitz continuous first partial
+           derivatives", Pacific Journal of Mathematics 16, 1966, 1-3.
 
     Examples
     --------

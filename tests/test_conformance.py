@@ -4,6 +4,8 @@ import json
 import sys
 from fractions import Fraction
 from importlib.util import find_spec
+from pathlib import Path
+from shutil import which
 
 import numpy as np
 import pytest
@@ -210,7 +212,8 @@ for line in sys.stdin:
         ("print('hello', flush=True)", "the answer must be"),
     ],
 )
-def test_a_program_on_its_standard_streams(tmp_path, damage, message):
+def test_a_program_on_its_standard_streams(tmp_path, monkeypatch, damage, message):
+    monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parent.parent))
     path = tmp_path / "speaker.py"
     path.write_text(SPEAKER.format(damage=damage), encoding="utf-8")
     cases = [c for c in load("irprop-") if c["dtype"] == "float64"][8:9]
@@ -220,6 +223,15 @@ def test_a_program_on_its_standard_streams(tmp_path, damage, message):
     else:
         with pytest.raises(AssertionError, match=message):
             report.assert_ok()
+
+
+@pytest.mark.skipif(which("node") is None, reason="node is not installed")
+def test_another_language(capsys):
+    path = Path(__file__).parent.parent / "examples" / "rprop.js"
+    command = ["--command", f"node {path}", "--dtypes"]
+    assert main([*command, "float64", "float32"]) == 0
+    assert "conforms to irprop-" in capsys.readouterr().out
+    assert main([*command, "float16"]) == 1
 
 
 def test_command_line(capsys):
@@ -255,6 +267,7 @@ def test_torch_is_irprop_minus_but_for_underflow(name):
 
 
 @pytest.mark.skipif(find_spec("optax") is None, reason="optax is not installed")
+@pytest.mark.filterwarnings("ignore")  # of its dependencies
 def test_optax_is_a_step_late():
     make = ADAPTERS["optax.rprop"].make("irprop-")
     report = check(make)

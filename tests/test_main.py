@@ -16,7 +16,7 @@ def test_it_runs_and_fits_the_terminal():
         [sys.executable, "-m", "rprop"], capture_output=True, text=True, check=True
     )
     assert not done.stderr
-    assert max(map(len, done.stdout.splitlines())) <= 88
+    assert max(map(len, done.stdout.splitlines())) <= 80
     for title in ("1. One minimum", "2. A linear layer", "3. Logistic regression"):
         assert title in done.stdout
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from rprop.conformance.adapters import ADAPTERS, Adapter, Process
 from rprop.conformance.checker import Report, check
+from rprop.conformance.exact import FORMATS
 from rprop.conformance.identify import identify
 from rprop.variants import VARIANTS
 
@@ -31,7 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--variant", choices=VARIANTS, help="the rule it should follow")
     parser.add_argument("--ulps", type=int, default=0, help="tolerated units in the last place")
     parser.add_argument("--timeout", type=float, default=10, help="seconds per answer of a command")
-    parser.add_argument("--json", action="store_true", help="write JSON")
+    parser.add_argument(
+        "--dtypes", nargs="+", choices=FORMATS, help="the dtypes to run, by default all it has"
+    )
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="write JSON")
+    form.add_argument("--markdown", action="store_true", help="write rows of a table")
     options = parser.parse_args(arguments)
     if (options.name is None) + (options.command is None) + (not options.all) != 2:
         parser.error("give one of NAME, --command and --all")
@@ -49,19 +55,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         variant = options.variant or adapter.variant
         make_stepper = adapter.make(variant)
-        report = check(make_stepper, variant, ulps=options.ulps, dtypes=adapter.dtypes)
+        report = check(
+            make_stepper, variant, ulps=options.ulps, dtypes=options.dtypes or adapter.dtypes
+        )
         status = status if report.ok else DIFFERS
         try:
             identity = str(identify(make_stepper))
         except Exception as error:  # noqa: BLE001, whatever it raises is a finding
             identity = f"could not be identified: {type(error).__name__}: {error}"
         results[name] = summary(report, identity, release(adapter.package))
-        if not options.json:
+        if options.markdown:
+            print(markdown(name, report, identity, release(adapter.package)))
+        elif not options.json:
             print(f"{name} {release(adapter.package)}, expected to be {variant}\nis {identity}\n")
             print(f"{report}\n")
     if options.json:
         print(json.dumps(results, indent=2))
     return status
+
+
+def markdown(name: str, report: Report, identity: str, release: str) -> str:
+    """Return the row of a table."""
+    results = (
+        ", ".join(f"`{flag}`" for flag, result in report.flags.items() if result == wanted)
+        or "none"
+        for wanted in ("fail", "acceptable")
+    )
+    verdict = "yes" if report.ok else "no"
+    return f"| `{name}` {release} | {verdict} | {' | '.join(results)} | {identity} |"
 
 
 def release(package: str) -> str:

@@ -170,6 +170,23 @@ class Paddle:
         (self.tensor * paddle.to_tensor(grads)).sum().backward()
         self.optimizer.step()
 
+    def snippet(self, case: dict[str, Any], step: int) -> str:
+        """Return the case in paddle's own calls."""
+        etas, limits = (", ".join(case[name]["decimal"]) for name in ("etas", "step_sizes"))
+        rows = ",\n    ".join(literal(line["grads"]) for line in case["steps"][:step])
+        return (
+            "import numpy, paddle\nfrom math import inf, nan\n"
+            f"w = paddle.create_parameter([{len(case['params']['hex'])}], {case['dtype']!r})\n"
+            f"w.set_value(numpy.array({literal(case['params'])}, {case['dtype']!r}))\n"
+            f"optimizer = paddle.optimizer.Rprop({case['delta0']['decimal']}, ({limits}),\n"
+            f"    [w], ({etas}))\n"
+            f"for grads in [\n    {rows},\n]:\n"
+            "    w.clear_gradient()\n"
+            "    (w * paddle.to_tensor(grads, w.dtype)).sum().backward()\n"
+            "    optimizer.step()\n"
+            f"print(w)  # should be {literal(case['steps'][step - 1]['params'])}"
+        )
+
 
 class Process:
     """Another program, which speaks one line of JSON per step on its standard streams.

@@ -92,7 +92,7 @@ class Report:
 
     def __str__(self) -> str:
         width = max(map(len, self.flags))
-        first = {failure.flag: failure for failure in [*self.tolerated, *self.failures][::-1]}
+        first = {failure.flag: failure for failure in [*self.failures, *self.tolerated][::-1]}
         lines = [f"{'flag'.ljust(width)}  result"]
         for flag, result in self.flags.items():
             lines.append(f"{flag.ljust(width)}  {result}")
@@ -216,7 +216,9 @@ def read(path: Path) -> list[dict[str, Any]]:
         for case in cases:
             for name in ("params", "etas", "step_sizes"):
                 floats(case[name])
+            float.fromhex(case["delta0"]["hex"])
             for step in case["steps"]:
+                float.fromhex(step["loss"]["hex"])
                 sizes = {len(floats(step[name])) for name in ("grads", "params", "delta")}
                 if sizes != {len(floats(case["params"]))} or step["flag"] not in FLAGS:
                     raise ValueError(f"step {step} of case {case['id']}")
@@ -256,17 +258,11 @@ def run(make_stepper: MakeStepper, case: dict[str, Any], ulps: int) -> Failure |
             wanted = np.array(floats(expected["params"]), dtype)
             actual = np.array(stepper.params)
             if not close(actual, wanted, ulps):
-                # A whole tape that lags by one step is one bug, not many.
-                if (
-                    late is None
-                    and step == 1
-                    and len(case["steps"]) > 2
-                    and lags(make_stepper, case, ulps)
-                ):
-                    flag = "stale-update"
+                if step == 1 and close(actual, was, ulps) and lags(make_stepper, case, ulps):
+                    flag = "stale-update"  # one bug, not one at every step
                 return failure("params", show(wanted), show(actual))
             delta = getattr(stepper, "delta", None)
-            if delta is not None:
+            if delta is not None and expected["delta"]:
                 should = floats(expected["delta"])
                 of_type = np.array(delta)
                 if not close(of_type, np.array(should, of_type.dtype), ulps):
@@ -278,19 +274,12 @@ def run(make_stepper: MakeStepper, case: dict[str, Any], ulps: int) -> Failure |
 
 def lags(make_stepper: MakeStepper, case: dict[str, Any], ulps: int) -> bool:
     """Tell whether the second step brings what the first one should have."""
-    first, second = case["steps"][:2]
-    params = np.array(floats(case["params"]), case["dtype"])
-    eta_minus, eta_plus = floats(case["etas"])
-    low, high = floats(case["step_sizes"])
-    delta0 = float.fromhex(case["delta0"]["hex"])
-    stepper = make_stepper(params.copy(), delta0, (eta_minus, eta_plus), (low, high))
-    path = []
-    for step in (first, second):
-        loss = float.fromhex(step["loss"]["hex"])
-        stepper.step(np.array(floats(step["grads"]), params.dtype), loss)
-        path.append(np.array(stepper.params))
-    moved = np.array(floats(first["params"]), params.dtype)
-    return close(path[0], params, ulps) and close(path[1], moved, ulps)
+    if len(case["steps"]) < 2:
+        return False
+    second = {**case["steps"][1], "params": case["steps"][0]["params"]}
+    still = {**case["steps"][0], "params": case["params"]}
+    no_delta = [{**step, "delta": None} for step in (still, second)]
+    return run(make_stepper, {**case, "steps": no_delta}, ulps) is None
 
 
 def close(actual: Array, expected: Array, ulps: int) -> bool:
@@ -305,10 +294,8 @@ def close(actual: Array, expected: Array, ulps: int) -> bool:
 
 def show(values: Array) -> str:
     """Write an array so that nothing is rounded away."""
-    kind = "" if values.dtype == np.float64 else f" ({values.dtype}, shape {values.shape})"
-    if values.ndim != 1 or values.dtype.kind != "f":
-        return f"{values.tolist()!r}{kind}"
-    return f"[{', '.join(map(repr, values.tolist()))}]{kind}"
+    plain = values.dtype == np.float64 and values.ndim == 1
+    return f"{values.tolist()!r}{'' if plain else f' ({values.dtype}, shape {values.shape})'}"
 
 
 def snippet(case: dict[str, Any], step: int, make: str = "make_stepper") -> str:

@@ -110,7 +110,6 @@ def tapes() -> Iterator[Tape]:
         "rounding",
         some.choices([1, -1], [3, 1], k=40),
         "rounding",
-        1,
         losses=some.choices([1, 2, 3], k=40),
         params=(1 / 3,),
         etas=(0.7, 1.3),
@@ -120,7 +119,6 @@ def tapes() -> Iterator[Tape]:
         "rounding-half",
         some.choices([1, -1], [3, 1], k=15),
         "rounding",
-        1,
         params=(1 / 3,),
         delta0=0.01,
         dtypes=["float16"],
@@ -136,9 +134,9 @@ def tapes() -> Iterator[Tape]:
         params=[i / 8 for i in range(24)],
     )
     rows = [[0, g, 0, -g, 0] for g in (1, 1, -1, -1, 1, 1, 1)]
-    yield Tape("masked", rows, "masked-zeros", 1, params=(1.0, 2.0, -3.0, 4.0, 0.0))
+    yield Tape("masked", rows, "masked-zeros", params=(1.0, 2.0, -3.0, 4.0, 0.0))
     rows = [[1, 0, 1], [1, 1, 0], [0, 1, 1], [-1, 0, 1], [-1, -1, 0], [0, -1, -1]]
-    yield Tape("masked-in-turn", rows, "masked-zeros", 1, params=(1.0, 2.0, 3.0))
+    yield Tape("masked-in-turn", rows, "masked-zeros", params=(1.0, 2.0, 3.0))
     yield Tape(
         "long",
         some.choices([1, -1, 0], [6, 3, 1], k=1000),

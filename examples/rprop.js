@@ -1,0 +1,33 @@
+// iRprop- in JavaScript, one line of JSON per step, for
+//   python -m rprop.conformance --command "node examples/rprop.js"
+// First line: {"params": [...], "delta0": ..., "etas": [...], "step_sizes": [...], "dtype": ...}
+// then        {"grads": [...], "loss": ...}, answered by {"params": [...], "delta": [...]}.
+'use strict';
+
+const lines = require('readline').createInterface({ input: process.stdin });
+let w, delta, prev, etas, limits, rounded;
+
+const sign = g => (g > 0) - (g < 0);
+
+lines.on('line', line => {
+  const message = JSON.parse(line);
+  if (w === undefined) {
+    if (message.dtype === 'float16') throw new Error('float16 is not supported');
+    rounded = message.dtype === 'float32' ? Math.fround : x => x;
+    [etas, limits] = [message.etas, message.step_sizes].map(pair => pair.map(rounded));
+    w = message.params;
+    delta = w.map(() => rounded(message.delta0));
+    prev = w.map(() => 0);
+    return;
+  }
+  message.grads.map(Number).forEach((g, i) => {   // "nan" becomes NaN, "inf" does not
+    if (message.grads[i] === 'inf') g = Infinity;
+    if (message.grads[i] === '-inf') g = -Infinity;
+    const agreement = sign(g) * prev[i];
+    const factor = agreement > 0 ? etas[1] : agreement < 0 ? etas[0] : 1;
+    delta[i] = Math.min(Math.max(rounded(delta[i] * factor), limits[0]), limits[1]);
+    prev[i] = agreement < 0 ? 0 : sign(g);
+    w[i] = rounded(w[i] - prev[i] * delta[i]);
+  });
+  console.log(JSON.stringify({ params: w, delta }));
+});
