@@ -43,17 +43,20 @@ def whole(*arguments, **options):
     st.sampled_from([(SIZE,), (3, SIZE // 3), (SIZE // 2, 2)]),
     st.sampled_from(["C", "Fortran", "strided", "reversed"]),
     st.booleans(),
+    st.booleans(),
     st.sampled_from(["new", "out", "in place"]),
     st.sampled_from(["1", "2", "3"]),
 )
 def test_blocks_equal_the_whole_to_the_bit(
-    seed, variant, dtype, shape, layout, masked, result, threads
+    seed, variant, dtype, shape, layout, masked, limited, result, threads
 ):
     params, grads, state = problem(seed, dtype, shape)
     rng = np.random.default_rng(seed)
     options = {"variant": variant, "loss": rng.standard_normal(shape[:-1])}
     if masked:
         options["where"] = rng.random(shape[-1]) < 0.5
+    if limited:
+        options["step_sizes"] = rng.uniform(0, 0.05, shape), rng.uniform(0.1, 0.3, shape[-1])
     form = {
         "C": lambda a: a,
         "Fortran": np.asfortranarray,
@@ -64,7 +67,10 @@ def test_blocks_equal_the_whole_to_the_bit(
     params, grads = form(params), form(grads)
     if result == "in place":
         options["out"] = (params, state)
-    elif result == "out":
+    else:
+        for array in (params, grads, *state):
+            array.setflags(write=False)
+    if result == "out":
         options["out"] = (np.zeros_like(params), RpropState(*map(np.zeros_like, state)))
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RPROP_NUM_THREADS", threads)
