@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from rprop import RpropState, blocks, core, rprop_init, rprop_step
+from rprop import RpropState, blocks, core, rprop_step
 from tests.strategies import bits, rows
 
 SIZE = 3 * blocks.BLOCK // 8 + 17  # some blocks and a rest
@@ -79,17 +79,6 @@ def test_blocks_equal_the_whole_to_the_bit(
     assert bits(*found) == bits(*expected)
 
 
-@pytest.mark.parametrize("shift", [1, 1000])
-def test_results_that_overlap_other_inputs(shift):
-    """A result may lie anywhere, also across what is still to be read."""
-    memory = np.random.default_rng(0).standard_normal(SIZE + shift)
-    params, state = memory[:SIZE], rprop_init(np.zeros(SIZE))
-    grads = np.ones(SIZE)
-    expected = whole(params.copy(), grads, state)
-    out = (memory[shift:], RpropState(*map(np.copy, state)))
-    assert bits(*rprop_step(params, grads, state, out=out)) == bits(*expected)
-
-
 def test_no_memory_but_the_results():
     params, grads, state = problem(0, np.float64, (10**6,))
     rprop_step(params, grads, state, out=(params, state))  # makes the scratch
@@ -99,13 +88,3 @@ def test_no_memory_but_the_results():
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak <= extra + 8 * 2**20
-
-
-@pytest.mark.parametrize("value", ["0", "two", "-1", "1.5"])
-def test_bad_number_of_threads(monkeypatch, value):
-    monkeypatch.setenv("RPROP_NUM_THREADS", value)
-    params, grads, state = problem(0, np.float64, (SIZE,))
-    before = bits(params, *state)
-    with pytest.raises(ValueError, match="RPROP_NUM_THREADS must be a positive integer; got"):
-        rprop_step(params, grads, state, out=(params, state))
-    assert bits(params, *state) == before
