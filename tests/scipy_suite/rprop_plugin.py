@@ -18,7 +18,6 @@ FIRST_ORDER = {"bfgs", "cg", "l-bfgs-b", "tnc"}
 
 BFGS = "about an option of BFGS"
 FMIN = "calls the function behind a method, not minimize"
-CLOSE = "wants a minimum closer than the default gtol"
 COUNT = "about how many evaluations a line search takes"
 #: Tests, and classes of tests, that are deselected.
 DOES_NOT_APPLY = {
@@ -38,11 +37,7 @@ DOES_NOT_APPLY = {
     "test_initial_step_scaling": COUNT,
     "test_invalid_c1_c2": BFGS,
     "test_l_bfgs_b_maxiter": "wants the words of a message of L-BFGS-B",
-    "test_minimize_automethod": CLOSE,
-    "test_minimize_l_bfgs_b_bounds": CLOSE,
-    "test_minimize_l_bfgs_b_bounds_FD": CLOSE,
     "test_minimize_l_bfgs_maxls": "about an option of L-BFGS-B",
-    "test_minimize_tnc38": CLOSE,
     "test_minimizer_kwargs_bounds": "wants the warning that CG takes no bounds",
     "test_parallel_processes": "about the pool of processes of another solver; slow",
     "test_show_options": "show_options knows no methods of others",
