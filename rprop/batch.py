@@ -262,7 +262,7 @@ class Batch:
 def summary(run: Run) -> Summary:
     """Keep what a result tells of rows."""
     nit = np.full(run.index.shape, run.nit)
-    return Summary(run.index, *run.best, nit, run.nfev, run.status)
+    return Summary(run.index, *run.best[:3], nit, run.nfev, run.status)
 
 
 def join(runs: Sequence[Run]) -> Run:

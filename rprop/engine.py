@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from functools import reduce
-from operator import or_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -70,7 +68,7 @@ class Settings:
     maxfev: float
     bounded: bool
     safeguard: bool
-    cost: int  # function evaluations that one loss and gradient take
+    cost: Any  # function evaluations that one loss and gradient take
 
 
 class Point(NamedTuple):
@@ -79,6 +77,7 @@ class Point(NamedTuple):
     x: Array  # (..., n)
     fun: Array  # (...)
     jac: Array  # (..., n)
+    steep: Array  # (...) the largest magnitude in jac; NaN if there is one
 
 
 class Spacer(NamedTuple):
@@ -139,7 +138,7 @@ def begin(
     many = x0.shape[:-1]
     index = np.arange(np.prod(many, dtype=int)).reshape(many)
     x = np.clip(x0, lower, upper)
-    here = Point(x, *evaluate(index, x))
+    here = found(x, *evaluate(index, x))
     slope = push_free(here, lower, upper) if settings.bounded else here.jac
     unit = scale(x, lower, upper) if isinstance(delta0, str) else np.broadcast_to(delta0, x.shape)
     zeros = np.zeros(many)[()]  # scalars, not arrays of no dimension: they are faster
@@ -187,11 +186,10 @@ def advance(run: Run, evaluate: Evaluate, settings: Settings) -> None:
         search(run, evaluate, settings)
     else:
         step(run, evaluate, settings)
-    better = run.here.fun < run.best.fun
     as_good = run.here.fun <= run.best.fun
     if some(as_good):  # of equals the later one: its gradient is the one that was judged
+        run.blocked = run.blocked & (run.here.fun >= run.best.fun)
         run.best = choose(as_good, run.here, run.best)
-        run.blocked = run.blocked & ~better
     run.slope = push_free(run.here, run.lower, run.upper) if settings.bounded else run.here.jac
     run.nit += 1
     run.age += 1
@@ -212,7 +210,7 @@ def step(run: Run, evaluate: Evaluate, settings: Settings) -> None:
         x, state = inside, state._replace(prev_update=made)
     there, new = visit(run, x, evaluate)
     run.nfev = run.nfev + settings.cost * new
-    run.last = here if every(new) else choose((x == here.x).all(axis=-1), run.last, here)
+    run.last = here if every(new) else choose(whole(x == here.x), run.last, here)
     run.here, run.state = there, state
     if settings.safeguard:
         accept(run)
@@ -240,11 +238,10 @@ def visit(run: Run, x: Array, evaluate: Evaluate) -> tuple[Point, Array]:
 
     A point is known where nothing moved, a move was undone, or the best point is tried again.
     """
-    first = x[..., 0]  # comparing whole points is dear
     new, there = run.status == RUNNING, run.here
     for point in (run.here, run.last, run.best):
-        if some(first == point.x[..., 0]):
-            known = (x == point.x).all(axis=-1)
+        if some(first(x) == first(point.x)):  # comparing whole points is dear
+            known = whole(x == point.x)
             new, there = new & ~known, choose(known, point, there)
     return measure(evaluate, run.index, x, new, there), new
 
@@ -252,11 +249,17 @@ def visit(run: Run, x: Array, evaluate: Evaluate) -> tuple[Point, Array]:
 def measure(evaluate: Evaluate, index: Array, x: Array, new: Array, known: Point) -> Point:
     """Evaluate the points that are new."""
     if every(new):
-        return Point(x, *evaluate(index, x))
-    fun, jac = np.array(known.fun), known.jac.copy()
-    if some(new):
-        fun[new], jac[new] = evaluate(index[new], x[new])
-    return Point(x, fun[()], jac)
+        return found(x, *evaluate(index, x))
+    if not some(new):
+        return known._replace(x=x)
+    fun, jac = known.fun.copy(), known.jac.copy()
+    fun[new], jac[new] = evaluate(index[new], x[new])
+    return found(x, fun, jac)
+
+
+def found(x: Array, fun: Array, jac: Array) -> Point:
+    """Put together what was found at a point."""
+    return Point(x, fun, jac, largest(jac))
 
 
 def space(run: Run, x: Array, state: RpropState) -> tuple[Array, RpropState]:
@@ -304,33 +307,34 @@ def retreat(run: Run, lost: Array, settings: Settings) -> None:
 
 def judge(run: Run, settings: Settings) -> None:
     """Set the status of runs that are to stop; the first reason counts."""
-    x, delta, slope = run.here.x, run.state.delta, run.slope
-
-    def settled(i: Any) -> Any:
-        """Tell where Δ is within xtol; a coordinate without slope does not move."""
-        small = delta[i] <= settings.xtol * abs(x[i])
-        return small | (delta[i] <= settings.xtol * run.unit[i]) | (slope[i] == 0)
-
-    reasons = {
-        6: run.best.fun <= settings.f_target,
-        0: (largest(slope) <= run.gtol) & (run.here.fun <= run.best.fun),
-        4: settled((..., 0)) if x.shape[-1] else run.status != RUNNING,  # one coordinate is cheap
-        2: run.nfev + settings.cost > settings.maxfev,
-    }
+    here, lowest, status = run.here, run.best.fun, run.status
+    never = status != status
+    reached = lowest <= settings.f_target
+    steep = largest(run.slope) if settings.bounded else here.steep
+    flat = (steep <= run.gtol) & (here.fun <= lowest)
+    spent = run.nfev + settings.cost > settings.maxfev
+    late = run.nit >= settings.maxiter
+    numbers = here.x, run.state.delta, run.slope, run.unit
+    still = settled(*map(first, numbers), settings.xtol) if here.x.size else never
+    if some(still):  # looking at one coordinate is cheap
+        still = still & whole(settled(*numbers, settings.xtol))
+    idle = never
     if settings.ftol:
-        oldest, lowest = run.recent[..., -1], run.best.fun
-        reasons[5] = oldest - lowest <= settings.ftol * np.maximum(abs(lowest), 1)
-    if run.nit < settings.maxiter and not some(reduce(or_, reasons.values())):
+        idle = run.recent[..., -1] - lowest <= settings.ftol * np.maximum(abs(lowest), 1)
+    if not (late or some(reached | flat | spent | still | idle)):
         return
-    if some(reasons[4]):
-        reasons[4] = settled(...).all(axis=-1)
-    reasons[8] = reasons[4] & run.blocked
-    reasons[1] = run.status == RUNNING if run.nit >= settings.maxiter else run.status != run.status
-    status = run.status
-    for code in (6, 0, 8, 4, 1, 2, 5):
-        if code in reasons:
-            status = np.where((status == RUNNING) & reasons[code], code, status)[()]
+    stuck = still & run.blocked
+    for code, reason in zip(
+        (6, 0, 8, 4, 1, 2, 5), (reached, flat, stuck, still, late, spent, idle), strict=True
+    ):
+        status = np.where((status == RUNNING) & reason, code, status)[()]
     run.status = status
+
+
+def settled(x: Array, delta: Array, slope: Array, unit: Array, xtol: float) -> Array:
+    """Tell where Δ is within xtol; a coordinate without slope does not move."""
+    small: Array = (delta <= xtol * abs(x)) | (delta <= xtol * unit) | (slope == 0)
+    return small
 
 
 def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
@@ -393,15 +397,33 @@ def push_free(here: Point, lower: Array, upper: Array) -> Array:
     return np.where((x <= lower) & (jac > 0) | (x >= upper) & (jac < 0), 0, jac)
 
 
+def first(values: Array) -> Array:
+    """Return the first coordinate of each run; of one run as a scalar."""
+    result: Array = values.T[0]
+    return result
+
+
+# NumPy's reductions are slow on few numbers: of one run, argmax and argmin take a third of the time.
+
+
 def largest(values: Array) -> Array:
     """Return the largest magnitude of each run; 0 of none."""
-    result: Array = np.maximum.reduce(np.abs(values), axis=-1, initial=0)
+    sizes = np.abs(values)
+    if sizes.ndim == 1 and sizes.size:
+        return sizes[sizes.argmax()]
+    result: Array = np.maximum.reduce(sizes, axis=-1, initial=0)
+    return result
+
+
+def whole(flags: Array) -> Array:
+    """Tell for each run whether it is so in all coordinates."""
+    result: Array = flags[flags.argmin()] if flags.ndim == 1 else flags.all(axis=-1)
     return result
 
 
 def finite(here: Point) -> Array:
     """Tell where a loss and its whole gradient are finite."""
-    usable: Array = (abs(here.fun) < np.inf) & (largest(here.jac) < np.inf)
+    usable: Array = (abs(here.fun) < np.inf) & (here.steep < np.inf)
     return usable
 
 

