@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from statistics import median
 
-os.environ["OPENBLAS_NUM_THREADS"] = "1"  # threads slow small problems down, most of all L-BFGS-B
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # more slow small problems down, most L-BFGS-B
 import numpy as np
 import scipy
 from scipy.optimize import minimize

@@ -315,9 +315,9 @@ def judge(run: Run, settings: Settings) -> None:
     spent = run.nfev + settings.cost > settings.maxfev
     late = run.nit >= settings.maxiter
     numbers = here.x, run.state.delta, run.slope, run.unit
-    still = settled(*map(first, numbers), settings.xtol) if here.x.size else never
+    still = settled(settings.xtol, *map(first, numbers)) if here.x.size else never
     if some(still):  # looking at one coordinate is cheap
-        still = still & whole(settled(*numbers, settings.xtol))
+        still = still & whole(settled(settings.xtol, *numbers))
     idle = never
     if settings.ftol:
         idle = run.recent[..., -1] - lowest <= settings.ftol * np.maximum(abs(lowest), 1)
@@ -331,7 +331,7 @@ def judge(run: Run, settings: Settings) -> None:
     run.status = status
 
 
-def settled(x: Array, delta: Array, slope: Array, unit: Array, xtol: float) -> Array:
+def settled(xtol: float, x: Array, delta: Array, slope: Array, unit: Array) -> Array:
     """Tell where Δ is within xtol; a coordinate without slope does not move."""
     small: Array = (delta <= xtol * abs(x)) | (delta <= xtol * unit) | (slope == 0)
     return small
@@ -376,14 +376,15 @@ def scale(x: Array, lower: Array, upper: Array) -> Array:
     """Return Δ0 from the start: a tenth of |x|, where x is 0 of its median, at most of the box."""
     size = np.abs(x)
     size = np.where((size < np.inf) & (size > 1e3 * np.finfo(x.dtype).tiny), size, 0)
-    nonzero = np.where(size > 0, size, np.nan)
-    median = np.full((*x.shape[:-1], 1), 1.0)
-    some = (size > 0).any(axis=-1)
-    if some.any():
-        median[some, 0] = np.nanmedian(nonzero[some], axis=-1)
-    size = np.where(size > 0, size, median)
+    if not size.all():
+        count = np.count_nonzero(size, axis=-1, keepdims=True)
+        rising = np.sort(np.where(size > 0, size, np.inf), axis=-1)
+        halves = [
+            np.take_along_axis(rising, k, axis=-1) / 2 for k in ((count - 1) // 2, count // 2)
+        ]
+        size = np.where(size > 0, size, np.where(count > 0, sum(halves), 1))
     width = np.where(upper > lower, upper - lower, np.inf)
-    return (0.1 * np.minimum(size, width)).astype(x.dtype)
+    return (np.float64(0.1) * np.minimum(size, width)).astype(x.dtype)
 
 
 def relative_gtol(slope: Array) -> Array:
@@ -403,7 +404,7 @@ def first(values: Array) -> Array:
     return result
 
 
-# NumPy's reductions are slow on few numbers: of one run, argmax and argmin take a third of the time.
+# NumPy reduces few numbers slowly: for one run, argmax and argmin take a third of the time.
 
 
 def largest(values: Array) -> Array:
@@ -417,8 +418,8 @@ def largest(values: Array) -> Array:
 
 def whole(flags: Array) -> Array:
     """Tell for each run whether it is so in all coordinates."""
-    result: Array = flags[flags.argmin()] if flags.ndim == 1 else flags.all(axis=-1)
-    return result
+    result: Any = flags.all(axis=-1) if flags.ndim > 1 else flags[flags.argmin()]
+    return result  # type: ignore[no-any-return]
 
 
 def finite(here: Point) -> Array:

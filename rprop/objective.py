@@ -108,7 +108,7 @@ class Objective:
             )
         if array.dtype.kind not in "biuf":
             raise TypeError(f"the gradient must be real; got dtype {array.dtype}")
-        return np.array(array, self.dtype).reshape(self.size)
+        return array.astype(self.dtype).reshape(self.size)
 
     def differences(self, x: Array, loss: float) -> Array:
         """Differentiate numerically the variables that are free to move."""
