@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import fields
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,9 +13,9 @@ from numpy.typing import ArrayLike, NDArray
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from rprop import checks
-from rprop.engine import OUTCOMES, RUNNING, Run, Settings, advance, begin
-from rprop.minimize import box, configure, floats
-from rprop.record import Bar, style
+from rprop.engine import OUTCOMES, RUNNING, Run, Settings, advance, begin, join, resume
+from rprop.minimize import box, configure, defaults, floats
+from rprop.record import Bar, Path, style
 
 Array = NDArray[Any]
 
@@ -31,6 +31,10 @@ def minimize_batch(
     bounds: Any = None,
     callback: Callable[..., Any] | None = None,
     *,
+    state: tuple[Run, ...] | None = None,
+    history: bool = False,
+    return_all: bool = False,
+    return_state: bool = False,
     progress: bool = False,
     disp: bool = False,
     **options: Any,
@@ -57,6 +61,14 @@ def minimize_batch(
         Called after every iteration as ``callback(X)``, or as
         ``callback(intermediate_result=...)`` if that is the name of its one parameter, with the
         best points so far of all rows. Raising StopIteration ends what still runs with status 99.
+    history, return_all : bool, optional
+        Record the iterations of all rows in ``result.history``, a list of structured arrays, and
+        their iterates in ``result.allvecs``, a list of arrays of shape (iterates, n).
+    return_state : bool, optional
+        Keep in ``result.state`` what it takes to go on, about twice as much memory as the rest.
+    state : optional
+        ``result.state`` of an earlier call to go on with, bit for bit. Of `X0` only the shape
+        counts then; rows that had ended go on, too, if the options let them.
     progress : bool, optional
         Show a progress bar on standard error, of tqdm where that is installed; the loss shown is
         the median of the rows that still run.
@@ -71,7 +83,7 @@ def minimize_batch(
     -------
     scipy.optimize.OptimizeResult
         `x` and `jac` of shape (m, n); `fun`, `nit`, `nfev`, `njev`, `status`, `success` and
-        `message` of shape (m,). A row whose loss or gradient is not finite at the start has
+        `message` of shape (m,); `history`, `allvecs` and `state` if asked for. A row whose loss or gradient is not finite at the start has
         status 3; no row disturbs another.
 
     Raises
@@ -101,22 +113,34 @@ def minimize_batch(
         raise ValueError(
             f"X0 must hold at least one problem in an array of shape (m, n); got shape {X.shape}"
         )
-    lower, upper = box(bounds, X)
-    bounded = bool((lower > -np.inf).any() or (upper < np.inf).any())
-    settings, delta, learned = configure(X, bounded, 1, **options)
+    if state is None:
+        lower, upper = box(bounds, X)
+        bounded = bool((lower > -np.inf).any() or (upper < np.inf).any())
+    else:
+        shape = sum(len(run.index) for run in state), state[0].here.x.shape[1]
+        if shape != X.shape:
+            raise ValueError(f"X0 must have the shape of state, {shape}; got shape {X.shape}")
+        bounded = any((run.lower > -np.inf).any() or (run.upper < np.inf).any() for run in state)
+    settings, delta, learned = configure(X, bounded, 1, **(defaults() | options))
     evaluate = Rows(fun, args if isinstance(args, tuple) else (args,), X.shape, X.dtype)
-    batch = Batch(max(1, BLOCK // max(X.shape[1], 1)))
+    path = Path(len(X), history=history, return_all=return_all)
+    batch = Batch(max(1, BLOCK // max(X.shape[1], 1)), path, return_state)
     call = style(callback)
     bar = Bar(settings.maxiter) if progress else None
+    index = np.arange(len(X))
     status = RUNNING
     try:
-        for rows in batch.slices(len(X)):
-            first = delta if isinstance(delta, str) else delta[rows]
-            evaluate.first = rows.start
-            run = begin(evaluate, X[rows], lower[rows], upper[rows], first, learned, settings)
-            batch.add(run, rows.start)
-        evaluate.first = 0
-        del X, lower, upper, delta  # the runs have them
+        if state is None:
+            for first in range(0, len(X), batch.size):
+                rows = slice(first, first + batch.size)
+                delta0 = delta if isinstance(delta, str) else delta[rows]
+                start = index[rows], X[rows], lower[rows], upper[rows]
+                batch.add(begin(evaluate, *start, delta0, learned, settings))
+            del X, lower, upper, delta  # the runs have them
+        else:
+            for run in state:
+                batch.add(resume(run, settings))
+        batch.compact()
         while batch.runs:
             batch.advance(evaluate, settings)
             if bar is not None:
@@ -127,7 +151,7 @@ def minimize_batch(
     except StopIteration:
         status = 99
     except BaseException as error:
-        if not evaluate.first and batch.runs:  # every row has been started
+        if batch.count() == len(index):  # every row has been started
             with suppress(AttributeError):  # some exceptions have no room for it
                 error.result = batch.result()  # type: ignore[attr-defined]
         raise
@@ -154,13 +178,12 @@ class Rows:
             raise TypeError(f"fun must be callable; got {fun!r}")
         self.fun, self.args, self.count = fun, args, shape[0]
         self.dtype = np.result_type(dtype, np.float64)  # float32 would lose tiny gradients
-        self.first = 0  # which row has index 0
 
     def __call__(self, index: Array, x: Array) -> tuple[Array, Array]:
         """Evaluate at the points `x` of the problems `index`."""
-        rows: Any = index + self.first
-        if rows[-1] - rows[0] == len(rows) - 1:
-            rows = slice(rows[0], rows[-1] + 1)  # cuts without copying
+        rows: Any = index
+        if (index[1:] - index[:-1] == 1).all():
+            rows = slice(index[0], index[-1] + 1)  # cuts without copying
         cut = [
             arg[rows] if isinstance(arg, np.ndarray) and arg.shape[:1] == (self.count,) else arg
             for arg in self.args
@@ -196,39 +219,57 @@ class Summary(NamedTuple):
 class Batch:
     """Rows that run, in blocks, and what became of the others."""
 
-    def __init__(self, size: int) -> None:
-        self.size = size
+    def __init__(self, size: int, path: Path, keep: bool) -> None:
+        self.size, self.path, self.keep = size, path, keep
         self.runs: list[Run] = []
         self.done: list[Summary] = []
+        self.ended: list[Run] = []  # if they are to be kept
 
-    def slices(self, count: int) -> list[slice]:
-        """Divide rows into blocks."""
-        return [slice(start, start + self.size) for start in range(0, count, self.size)]
-
-    def add(self, run: Run, first: int) -> None:
+    def add(self, run: Run) -> None:
         """Take on a block of rows."""
-        run.index = run.index + first
+        self.path.add(run, run.nfev)
         self.runs.append(run)
-        self.compact()
 
     def advance(self, evaluate: Rows, settings: Settings) -> None:
         """Take one step with every row."""
         for run in self.runs:
             advance(run, evaluate, settings)
+            self.path.add(run, run.nfev)
 
     def compact(self) -> None:
         """Drop rows that have ended, and join blocks that have become small."""
-        runs: list[Run] = []
-        for run in self.runs:
-            ended = run.status != RUNNING
-            if ended.any():
-                self.done.append(summary(run.take(np.flatnonzero(ended))))
-                run = run.take(np.flatnonzero(~ended))  # noqa: PLW2901
-            if runs and len(runs[-1].index) + len(run.index) <= self.size:
-                runs[-1] = join([runs[-1], run])
-            else:
-                runs.append(run)
-        self.runs = [run for run in runs if run.index.size]
+        waiting, self.runs = self.runs[::-1], []  # so that no more than one block is there twice
+        groups: list[list[Run]] = []
+        while waiting:
+            run = self.drop(waiting.pop())
+            if groups and self.fits(run, groups[-1]):
+                groups[-1].append(run)
+            elif run.index.size:
+                groups.append([run])
+        groups.reverse()
+        while groups:
+            group = groups.pop()
+            self.runs.append(join(*group) if len(group) > 1 else group[0])
+
+    def fits(self, run: Run, group: list[Run]) -> bool:
+        """Tell whether a block may be joined with others; first steps are not like later ones."""
+        size = sum(len(other.index) for other in (run, *group))
+        return size <= self.size and bool(run.age.any() == group[0].age.any())
+
+    def drop(self, run: Run) -> Run:
+        """Return the rows that run, and keep what became of the others."""
+        ended = run.status != RUNNING
+        if not ended.any():
+            return run
+        others = run if ended.all() else run.take(np.flatnonzero(ended))
+        self.done.append(summary(others))
+        if self.keep:
+            self.ended.append(others)
+        return run.take(np.flatnonzero(~ended))
+
+    def count(self) -> int:
+        """Count all rows."""
+        return sum(len(part.nfev) for part in self.done) + sum(len(run.nfev) for run in self.runs)
 
     def loss(self) -> float:
         """Return the median of the best losses of the rows that run."""
@@ -237,43 +278,29 @@ class Batch:
     def result(self, running: int = RUNNING) -> OptimizeResult:
         """Describe all rows by their best points; rows that run have the given status."""
         parts = [*self.done, *map(summary, self.runs)]
-        index = np.concatenate([part.rows for part in parts])
-        whole = Summary(
-            *(np.concatenate(column)[np.argsort(index)] for column in zip(*parts, strict=True))
-        )
-        status = np.where(whole.status == RUNNING, running, whole.status)
-        codes = {code: np.flatnonzero(status == code) for code in np.unique(status)}
-        success, message = np.zeros(len(status), bool), np.empty(len(status), object)
-        for code, rows in codes.items():
-            success[rows], message[rows] = OUTCOMES[code]
-        return OptimizeResult(
-            x=whole.x,
-            fun=whole.fun,
-            jac=whole.jac,
-            nit=whole.nit,
-            nfev=whole.nfev,
-            njev=whole.nfev.copy(),
-            status=status,
-            success=success,
-            message=message,
-        )
+        result = OptimizeResult()
+        for name in Summary._fields[1:]:
+            columns = [getattr(part, name) for part in parts]
+            result[name] = np.empty((self.count(), *columns[0].shape[1:]), columns[0].dtype)
+            for part, column in zip(parts, columns, strict=True):
+                result[name][part.rows] = column
+        result.njev = result.nfev.copy()
+        result.status[result.status == RUNNING] = running
+        result.success = np.zeros(self.count(), bool)
+        result.message = np.empty(self.count(), object)
+        for code in np.unique(result.status):
+            rows = np.flatnonzero(result.status == code)
+            result.success[rows], result.message[rows] = OUTCOMES[code]
+        self.path.fill(result)
+        if self.keep:
+            result.state = (*self.ended, *map(copy.copy, self.runs))
+        return result
 
 
 def summary(run: Run) -> Summary:
     """Keep what a result tells of rows."""
     nit = np.full(run.index.shape, run.nit)
-    return Summary(run.index, *run.best[:3], nit, run.nfev, run.status)
-
-
-def join(runs: Sequence[Run]) -> Run:
-    """Make one block of several."""
-
-    def stack(*values: Any) -> Any:
-        if isinstance(values[0], tuple):
-            return type(values[0])(*map(stack, *values))
-        return np.concatenate(values) if isinstance(values[0], np.ndarray) else values[0]
-
-    return Run(*(stack(*(getattr(run, item.name) for run in runs)) for item in fields(Run)))
+    return Summary(run.index, *run.best, nit, run.nfev, run.status)
 
 
 def announce(result: OptimizeResult) -> None:

@@ -7,8 +7,10 @@ whoever was handed one may keep it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import reduce
+from operator import and_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -49,6 +51,8 @@ OUTCOMES = {
 WINDOW = 20  # iterations over which ftol looks for progress
 SPACING = 50  # iterations from one step of the safeguard to the next
 ARMIJO = 1e-4  # the part of the decrease promised by the gradient that a trial must deliver
+FEW = 8  # coordinates that are better combined one by one
+ONE = np.int32(1)
 SEARCH = 30  # doublings or quarterings of the first step at the most
 
 
@@ -77,7 +81,6 @@ class Point(NamedTuple):
     x: Array  # (..., n)
     fun: Array  # (...)
     jac: Array  # (..., n)
-    steep: Array  # (...) the largest magnitude in jac; NaN if there is one
 
 
 class Spacer(NamedTuple):
@@ -109,24 +112,60 @@ class Run:
     nfev: Array  # (...)
     status: Array  # (...)
     nit: int  # iterations since the start or since resumed
-    age: int  # iterations since the start
+    age: Array  # (...) iterations since the start
 
     def __repr__(self) -> str:
-        return f"<Run of shape {self.here.x.shape} after {self.age} iterations>"
+        return f"<Run of shape {self.here.x.shape} after {np.max(self.age)} iterations>"
 
     def take(self, rows: Array) -> Run:
         """Return some of many runs."""
 
-        def pick(value: Any) -> Any:
-            if isinstance(value, tuple):
-                return type(value)(*map(pick, value))
-            return value[rows] if isinstance(value, np.ndarray) else value
+        def pick(values: Array) -> Array:
+            return values[: len(rows)] if shared(values) else values[rows]
 
-        return Run(*(pick(getattr(self, item.name)) for item in fields(self)))
+        return rebuild(pick, self)
+
+
+def join(*runs: Run) -> Run:
+    """Make one run of rows of several."""
+
+    def stack(*values: Array) -> Array:
+        if shared(*values):
+            return np.broadcast_to(values[0][0], (sum(map(len, values)), *values[0].shape[1:]))
+        return np.concatenate(values)
+
+    return rebuild(stack, *runs)
+
+
+def rebuild(make: Callable[..., Array], *runs: Run) -> Run:
+    """Make a run of the arrays of others; those that are one array stay one."""
+    made: dict[tuple[int, ...], Array] = {}
+    columns = zip(*(vars(run).values() for run in runs), strict=True)
+    return Run(*(remake(make, made, values) for values in columns))
+
+
+def remake(make: Callable[..., Array], made: dict[Any, Array], values: Sequence[Any]) -> Any:
+    """Make an array, or a tuple of them, unless it has been made."""
+    if isinstance(values[0], tuple):
+        parts = zip(*values, strict=True)
+        return type(values[0])(*(remake(make, made, part) for part in parts))
+    if not isinstance(values[0], np.ndarray):
+        return values[0]
+    key = tuple(map(id, values))
+    if key not in made:
+        made[key] = make(*values)
+    return made[key]
+
+
+def shared(*values: Array) -> bool:
+    """Tell whether all rows are one row in memory, as bounds of all runs are."""
+    places = {array.__array_interface__["data"][0] for array in values}
+    return len(places) == 1 and not any(array.strides[0] for array in values)
 
 
 def begin(
     evaluate: Evaluate,
+    index: Any,
     x0: Array,
     lower: Array,
     upper: Array,
@@ -136,13 +175,14 @@ def begin(
 ) -> Run:
     """Evaluate the start."""
     many = x0.shape[:-1]
-    index = np.arange(np.prod(many, dtype=int)).reshape(many)
     x = np.clip(x0, lower, upper)
-    here = found(x, *evaluate(index, x))
+    here = Point(x, *evaluate(index, x))
     slope = push_free(here, lower, upper) if settings.bounded else here.jac
     unit = scale(x, lower, upper) if isinstance(delta0, str) else np.broadcast_to(delta0, x.shape)
     zeros = np.zeros(many)[()]  # scalars, not arrays of no dimension: they are faster
-    status = np.where((lower == upper).all(axis=-1), 7, np.where(finite(here), RUNNING, 3))
+    steep = largest(slope)
+    usable = finite(here.fun, largest(here.jac))
+    status = np.where((lower == upper).all(axis=-1), 7, np.where(usable, RUNNING, 3))
     run = Run(
         index=index,
         lower=lower,
@@ -155,15 +195,15 @@ def begin(
         basis=learned.identity(x.shape) if basis else None,
         spacer=Spacer(zeros, zeros, zeros > 0) if settings.safeguard else None,
         unit=unit,
-        gtol=zeros + settings.gtol if settings.gtol is not None else relative_gtol(slope),
+        gtol=zeros + settings.gtol if settings.gtol is not None else relative_gtol(steep),
         recent=np.full((*many, WINDOW if settings.ftol else 0), np.inf),
         blocked=zeros > 0,
         nfev=zeros.astype(int) + settings.cost,
         status=status[()],
         nit=0,
-        age=0,
+        age=zeros.astype(np.int32),
     )
-    judge(run, settings)
+    judge(run, steep, settings)
     return run
 
 
@@ -176,30 +216,34 @@ def resume(run: Run, settings: Settings) -> Run:
         run.recent = np.full((*run.gtol.shape, WINDOW), np.inf)
     if settings.safeguard and run.spacer is None:
         run.spacer = Spacer(0 * run.gtol, 0 * run.gtol, run.gtol < 0)
-    judge(run, settings)
+    judge(run, largest(run.slope), settings)
     return run
 
 
 def advance(run: Run, evaluate: Evaluate, settings: Settings) -> None:
     """Take one step, evaluate where it led, and judge whether to go on."""
-    if settings.search and run.age == 0:
-        search(run, evaluate, settings)
-    else:
-        step(run, evaluate, settings)
+    first_step = settings.search and not some(run.age)
+    steep = (search if first_step else step)(run, evaluate, settings)
     as_good = run.here.fun <= run.best.fun
     if some(as_good):  # of equals the later one: its gradient is the one that was judged
-        run.blocked = run.blocked & (run.here.fun >= run.best.fun)
+        run.blocked = run.blocked & np.logical_not(run.here.fun < run.best.fun)
         run.best = choose(as_good, run.here, run.best)
-    run.slope = push_free(run.here, run.lower, run.upper) if settings.bounded else run.here.jac
+    run.slope = run.here.jac
+    if settings.bounded:
+        run.slope = push_free(run.here, run.lower, run.upper)
+        steep = largest(run.slope)
     run.nit += 1
-    run.age += 1
-    judge(run, settings)
+    run.age = run.age + ONE
+    judge(run, steep, settings)
     if settings.ftol:
         run.recent = np.concatenate([run.best.fun[..., None], run.recent[..., :-1]], axis=-1)
 
 
-def step(run: Run, evaluate: Evaluate, settings: Settings) -> None:
-    """Take a step of the rule, or go back from where there is no usable value."""
+def step(run: Run, evaluate: Evaluate, settings: Settings) -> Array:
+    """Take a step of the rule, or go back from where there is no usable value.
+
+    This and `search` return the largest magnitudes in the gradient where they led.
+    """
     here = run.here
     x, state = propose(run, settings)
     if settings.safeguard:
@@ -214,12 +258,15 @@ def step(run: Run, evaluate: Evaluate, settings: Settings) -> None:
     run.here, run.state = there, state
     if settings.safeguard:
         accept(run)
-    usable = finite(there)
+    steep = largest(there.jac)
+    usable = finite(there.fun, steep)
     if run.basis is not None:
         change = np.where(usable[..., None], there.jac - here.jac, 0)
         run.basis, run.state = learned.learn(run.basis, state, change)
-    if not every(usable):
-        retreat(run, ~usable, settings)
+    if every(usable):
+        return steep
+    retreat(run, ~usable, settings)
+    return largest(run.here.jac)
 
 
 def propose(run: Run, settings: Settings) -> tuple[Array, RpropState]:
@@ -249,17 +296,12 @@ def visit(run: Run, x: Array, evaluate: Evaluate) -> tuple[Point, Array]:
 def measure(evaluate: Evaluate, index: Array, x: Array, new: Array, known: Point) -> Point:
     """Evaluate the points that are new."""
     if every(new):
-        return found(x, *evaluate(index, x))
+        return Point(x, *evaluate(index, x))
     if not some(new):
         return known._replace(x=x)
     fun, jac = known.fun.copy(), known.jac.copy()
     fun[new], jac[new] = evaluate(index[new], x[new])
-    return found(x, fun, jac)
-
-
-def found(x: Array, fun: Array, jac: Array) -> Point:
-    """Put together what was found at a point."""
-    return Point(x, fun, jac, largest(jac))
+    return Point(x, fun, jac)
 
 
 def space(run: Run, x: Array, state: RpropState) -> tuple[Array, RpropState]:
@@ -271,7 +313,8 @@ def space(run: Run, x: Array, state: RpropState) -> tuple[Array, RpropState]:
     length, floor, searching = run.spacer
     if not every(floor):  # a length that suits the first step of the rule
         steep = largest(run.slope)
-        floor = largest(run.state.delta) / np.where(steep > 0, steep, 1)
+        suits = largest(run.state.delta) / np.where(steep > 0, steep, 1)
+        floor = np.where(floor > 0, floor, suits)[()]
     begins = ~searching & (run.age % SPACING == SPACING - 1)
     length = np.where(begins, np.maximum(2 * length, floor), length)[()]
     due = begins | searching
@@ -305,12 +348,11 @@ def retreat(run: Run, lost: Array, settings: Settings) -> None:
     run.blocked = run.blocked | lost
 
 
-def judge(run: Run, settings: Settings) -> None:
+def judge(run: Run, steep: Array, settings: Settings) -> None:
     """Set the status of runs that are to stop; the first reason counts."""
     here, lowest, status = run.here, run.best.fun, run.status
     never = status != status
     reached = lowest <= settings.f_target
-    steep = largest(run.slope) if settings.bounded else here.steep
     flat = (steep <= run.gtol) & (here.fun <= lowest)
     spent = run.nfev + settings.cost > settings.maxfev
     late = run.nit >= settings.maxiter
@@ -337,7 +379,7 @@ def settled(xtol: float, x: Array, delta: Array, slope: Array, unit: Array) -> A
     return small
 
 
-def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
+def search(run: Run, evaluate: Evaluate, settings: Settings) -> Array:
     """Take the first step with the best Δ0 among its doublings or quarterings.
 
     Δ0 doubles while the loss falls further, or is quartered until the loss does not strictly
@@ -358,7 +400,7 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
             break
         tried, there = x, measure(evaluate, run.index, x, active, start)
         run.nfev = run.nfev + settings.cost * active
-        usable = active & finite(there)
+        usable = active & finite(there.fun, largest(there.jac))
         if trial == 0:
             grows = usable & (there.fun < start.fun)
         good = usable & ((there.fun < run.here.fun) | (~grows & (there.fun == run.here.fun)))
@@ -370,6 +412,7 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> None:
     shortest = np.clip(factor[..., None] * delta0, *settings.step_sizes).astype(delta0.dtype)
     run.state = run.state._replace(delta=choose(found, run.state.delta, shortest))
     run.blocked = ~found
+    return largest(run.here.jac)
 
 
 def scale(x: Array, lower: Array, upper: Array) -> Array:
@@ -387,9 +430,9 @@ def scale(x: Array, lower: Array, upper: Array) -> Array:
     return (np.float64(0.1) * np.minimum(size, width)).astype(x.dtype)
 
 
-def relative_gtol(slope: Array) -> Array:
+def relative_gtol(steep: Array) -> Array:
     """1e-8, but relative to a start whose gradient is small: Rprop works where it vanishes."""
-    return 1e-8 * np.minimum(1, largest(slope))
+    return 1e-8 * np.minimum(1, steep)
 
 
 def push_free(here: Point, lower: Array, upper: Array) -> Array:
@@ -404,27 +447,38 @@ def first(values: Array) -> Array:
     return result
 
 
-# NumPy reduces few numbers slowly: for one run, argmax and argmin take a third of the time.
+# NumPy reduces few numbers slowly: in one run, argmax and argmin take a third of the time, and in
+# many runs of few coordinates it is several times faster to combine whole columns.
 
 
 def largest(values: Array) -> Array:
     """Return the largest magnitude of each run; 0 of none."""
     sizes = np.abs(values)
     if sizes.ndim == 1 and sizes.size:
-        return sizes[sizes.argmax()]
-    result: Array = np.maximum.reduce(sizes, axis=-1, initial=0)
-    return result
+        result = sizes[sizes.argmax()]
+    elif 0 < sizes.shape[-1] <= FEW:
+        result = reduce(np.maximum, columns(sizes))
+    else:
+        result = np.maximum.reduce(sizes, axis=-1, initial=0)
+    return result  # type: ignore[no-any-return]
 
 
 def whole(flags: Array) -> Array:
     """Tell for each run whether it is so in all coordinates."""
-    result: Any = flags.all(axis=-1) if flags.ndim > 1 else flags[flags.argmin()]
+    if flags.ndim == 1:
+        return flags[flags.argmin()]  # type: ignore[no-any-return]
+    result: Any = flags.all(axis=-1) if flags.shape[-1] > FEW else reduce(and_, columns(flags))
     return result  # type: ignore[no-any-return]
 
 
-def finite(here: Point) -> Array:
-    """Tell where a loss and its whole gradient are finite."""
-    usable: Array = (abs(here.fun) < np.inf) & (here.steep < np.inf)
+def columns(values: Array) -> Iterable[Array]:
+    """Return the values of all runs, coordinate by coordinate."""
+    return np.moveaxis(values, -1, 0)
+
+
+def finite(fun: Array, steep: Array) -> Array:
+    """Tell where a loss and the largest component of its gradient are finite."""
+    usable: Array = (abs(fun) < np.inf) & (steep < np.inf)
     return usable
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
 from contextlib import suppress
@@ -238,7 +239,7 @@ def minimize_rprop(
     status = None
     try:
         if state is None:
-            run = begin(evaluate, x, lower, upper, delta, learned, settings)
+            run = begin(evaluate, np.int64(0), x, lower, upper, delta, learned, settings)
         else:
             run = resume(state, settings)
         recorder.start(run)
@@ -265,19 +266,19 @@ def configure(
     bounded: bool,
     cost: int,
     *,
-    tol: float | None = None,
-    variant: str | Variant = "irprop+",
-    etas: tuple[float, float] = (0.5, 1.2),
-    step_sizes: tuple[ArrayLike, ArrayLike] = (0.0, math.inf),
-    delta0: ArrayLike | str = "auto",
-    gtol: float | None = None,
-    xtol: float = 1e-8,
-    ftol: float = 0.0,
-    f_target: float = -math.inf,
-    maxiter: float = 10_000,
-    maxfev: float = math.inf,
-    basis: str | None = None,
-    safeguard: str | None = None,
+    tol: float | None,
+    variant: str | Variant,
+    etas: tuple[float, float],
+    step_sizes: tuple[ArrayLike, ArrayLike],
+    delta0: ArrayLike | str,
+    gtol: float | None,
+    xtol: float,
+    ftol: float,
+    f_target: float,
+    maxiter: float,
+    maxfev: float,
+    basis: str | None,
+    safeguard: str | None,
 ) -> tuple[Settings, Any, bool]:
     """Check the options that one run and many have in common; return also Δ0 and the basis."""
     size = x.shape[-1]
@@ -307,6 +308,13 @@ def configure(
             f"{'bounds' if bounded else f'{size} variables'}"
         )
     return settings, first_delta(delta0, x), learned
+
+
+def defaults() -> dict[str, Any]:
+    """Return the defaults of the options that one run and many have in common."""
+    names = inspect.getfullargspec(configure).kwonlyargs
+    given = inspect.signature(minimize_rprop).parameters
+    return {name: given[name].default for name in names}
 
 
 def choice(name: str, value: str | None, only: str) -> bool:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from rprop import basis
-from rprop.engine import OUTCOMES, Run
+from rprop.engine import OUTCOMES, Run, largest
 from rprop.objective import Objective
 
 Array = NDArray[Any]
@@ -34,6 +34,51 @@ HISTORY = [
 ]
 
 
+class Path:
+    """What is kept of every iteration of one run or of many, if asked for."""
+
+    def __init__(self, count: int, *, history: bool, return_all: bool) -> None:
+        self.index: list[Array] = []
+        self.kept: dict[str, list[Array]] = {}
+        self.kept |= {"history": []} if history else {}
+        self.kept |= {"allvecs": []} if return_all else {}
+        self.flips = np.zeros(count, int)  # sign changes that the next step answers
+
+    def add(self, run: Run, nfev: Any) -> None:
+        """Keep an iteration, or the start."""
+        if self.kept:
+            self.index.append(run.index)
+        if "allvecs" in self.kept:
+            self.kept["allvecs"].append(run.here.x.copy())
+        if "history" in self.kept:
+            self.kept["history"].append(self.line(run, nfev))
+
+    def line(self, run: Run, nfev: Any) -> Array:
+        """Describe an iteration; flips are the sign changes that it answered."""
+        slope = run.slope if run.basis is None else basis.enter(run.basis, run.slope)
+        delta, index = run.state.delta, run.index
+        line = np.empty(index.shape, HISTORY)
+        line["nit"], line["nfev"] = run.nit, nfev
+        line["fun"], line["best_fun"] = run.here.fun, run.best.fun
+        line["grad_norm"], line["flips"] = largest(run.slope), self.flips[index]
+        functions: dict[str, Any] = {"min": np.min, "median": np.median, "max": np.max}
+        for name, function in functions.items():
+            line[f"delta_{name}"] = function(delta, axis=-1) if delta.shape[-1] else np.nan
+        self.flips[index] = np.count_nonzero(np.sign(slope) * run.state.prev_sign < 0, axis=-1)
+        return line[()]
+
+    def fill(self, result: OptimizeResult) -> None:
+        """Add what was kept to the result of one run, or to that of many as a list by runs."""
+        for name, parts in self.kept.items():
+            if not self.index[0].ndim:
+                result[name] = np.array(parts, HISTORY) if name == "history" else list(parts)
+                continue
+            index, values = np.concatenate(self.index), np.concatenate(parts)
+            order = np.argsort(index, kind="stable")
+            starts = np.searchsorted(index[order], np.arange(1, len(self.flips)))
+            result[name] = np.split(values[order], starts)
+
+
 class Recorder:
     """Watches one run from the start, iteration by iteration."""
 
@@ -49,17 +94,12 @@ class Recorder:
     ) -> None:
         self.objective = objective
         self.call = style(callback)
-        self.history: list[tuple[Any, ...]] | None = [] if history else None
-        self.allvecs: list[Array] | None = [] if return_all else None
+        self.path = Path(1, history=history, return_all=return_all)
         self.bar = Bar(maxiter) if progress else None
-        self.signs: tuple[Array, Array] | None = None
 
     def start(self, run: Run) -> None:
         """Record the start of a run, or where it is resumed."""
-        if self.allvecs is not None:
-            self.allvecs.append(run.here.x.copy())
-        if self.history is not None:
-            self.history.append(self.line(run))
+        self.path.add(run, self.objective.nfev)
 
     def iteration(self, run: Run) -> None:
         """Record an iteration and pass it on."""
@@ -69,24 +109,11 @@ class Recorder:
         if self.call is not None:
             self.call(self.result(run))
 
-    def line(self, run: Run) -> tuple[Any, ...]:
-        """Describe an iteration; flips are the sign changes that it answered."""
-        flips = 0
-        if self.signs is not None:
-            flips = int(np.count_nonzero(self.signs[0] * self.signs[1] < 0))
-        slope = run.slope if run.basis is None else basis.enter(run.basis, run.slope)
-        self.signs = np.sign(slope), run.state.prev_sign
-        delta = run.state.delta
-        span = (delta.min(), np.median(delta), delta.max()) if delta.size else (np.nan,) * 3
-        steepest = np.abs(run.slope).max(initial=0)
-        losses = run.here.fun, run.best.fun
-        return (run.nit, self.objective.nfev, *losses, steepest, *span, flips)
-
     def result(self, run: Run, status: int | None = None) -> OptimizeResult:
         """Describe the run by its best point."""
         status = int(run.status) if status is None else status
         success, message = OUTCOMES[status]
-        x, fun, jac, _ = run.best
+        x, fun, jac = run.best
         result = OptimizeResult(
             x=x.copy(),
             fun=fun.item(),
@@ -99,10 +126,7 @@ class Recorder:
             message=message,
             state=copy.copy(run),
         )
-        if self.history is not None:
-            result.history = np.array(self.history, HISTORY)
-        if self.allvecs is not None:
-            result.allvecs = list(self.allvecs)
+        self.path.fill(result)
         return result
 
     def close(self) -> None:

@@ -1,4 +1,5 @@
 import functools
+import pickle
 import tracemalloc
 
 import numpy as np
@@ -90,6 +91,99 @@ def test_bounds(name):
     full = [np.broadcast_to(side, X0.shape) for side in (low, high)]
     result = minimize_batch(inside, X0, (steep, *full), Bounds(low, high), maxiter=500)
     check_rows(result, rosenbrock, X0, steep, (low, high), maxiter=500)
+
+
+def paths(name, state=(), dtype=float, **options):
+    """Return a batch with everything kept, and the runs of its rows alone."""
+    X0, steep = starts()
+    given = {"history": True, "return_all": True, **OPTIONS[name], **options}
+    low, high = BOUNDS["per row"] if given.get("basis") is None else (-np.inf, np.inf)
+    sides = [np.broadcast_to(side, X0.shape) for side in (low, high)]
+    batch = minimize_batch(
+        rosenbrock,
+        X0.astype(dtype),
+        (steep,),
+        Bounds(*sides),
+        return_state=True,
+        state=state[0].state if state else None,
+        **given,
+    )
+    alone = [
+        minimize_rprop(
+            functools.partial(one, rosenbrock),
+            X0[i].astype(dtype),
+            (steep[i],),
+            jac=True,
+            bounds=Bounds(sides[0][i], sides[1][i]),
+            state=state[1][i].state if state else None,
+            **given,
+        )
+        for i in range(PROBLEMS)
+    ]
+    for i, result in enumerate(alone):
+        for key in (*KEYS, "history", "allvecs"):
+            np.testing.assert_array_equal(batch[key][i], result[key], err_msg=f"{key} of row {i}")
+        assert batch.history[i].dtype == result.history.dtype
+    return batch, alone
+
+
+@pytest.mark.parametrize("name", ["defaults", "safeguard", "basis", "rprop-"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rows_keep_their_history_and_iterates(name, dtype):
+    batch, _ = paths(name, dtype=dtype, maxiter=150)
+    assert len(batch.history) == len(batch.allvecs) == PROBLEMS
+    assert len({len(line) for line in batch.history}) > 3
+
+
+TIGHT = {"gtol": 0, "xtol": 1e-12, "maxiter": 70}
+
+
+@pytest.mark.parametrize("name", ["defaults", "safeguard", "basis", "ftol", "delta0"])
+@pytest.mark.parametrize("block", [8, 1000])
+def test_resumed_rows_go_on_as_they_do_alone(name, block, monkeypatch):
+    """Some rows end at once, some later and some not; all of them go on, twice."""
+    monkeypatch.setattr(batch, "BLOCK", block)
+    first = paths(name, maxiter=60, gtol=0.3)
+    assert len(set(first[0].nit)) > 3
+    second = paths(name, (pickle.loads(pickle.dumps(first[0])), first[1]), **TIGHT)
+    third = paths(name, second, **TIGHT, safeguard="armijo")
+    again = paths(name, second, **TIGHT, safeguard="armijo")
+    np.testing.assert_array_equal(third[0].x, again[0].x)
+    assert (second[0].nit > 0).any()
+
+
+def test_a_run_in_two_parts_is_a_run_in_one():
+    X0, steep = starts()
+    whole = minimize_batch(rosenbrock, X0, (steep,))
+    part = minimize_batch(rosenbrock, X0, (steep,), maxiter=40, return_state=True)
+    rest = minimize_batch(rosenbrock, X0, (steep,), state=part.state)
+    for key in ("x", "fun", "jac", "status"):
+        np.testing.assert_array_equal(rest[key], whole[key])
+    np.testing.assert_array_equal(part.nit + rest.nit, whole.nit)
+    assert "state" not in whole
+
+
+def test_rows_that_were_not_finite_go_on_as_they_do_alone():
+    X0, steep = starts()
+    holes = np.arange(PROBLEMS) % 3 == 1
+
+    def fun(X, steep, hole):
+        losses, gradients = rosenbrock(X, steep)
+        lost = hole & (X[:, 0] < 0.3)
+        losses[lost] = np.nan
+        return losses, gradients
+
+    first = minimize_batch(fun, X0, (steep, holes), maxiter=30, return_state=True)
+    second = minimize_batch(fun, X0, (steep, holes), maxiter=90, state=first.state)
+    assert set(first.status) >= {1, 3}
+    for i in range(PROBLEMS):
+        given = {"args": (steep[i], holes[i]), "jac": True}
+        alone = minimize_rprop(functools.partial(one, fun), X0[i], maxiter=30, **given)
+        alone = minimize_rprop(
+            functools.partial(one, fun), X0[i], maxiter=90, state=alone.state, **given
+        )
+        for key in KEYS:
+            np.testing.assert_array_equal(second[key][i], alone[key], err_msg=f"{key} of row {i}")
 
 
 def test_bounds_as_pairs():
@@ -275,6 +369,10 @@ def test_peak_memory_is_at_most_twelve_arrays():
     assert peak - X0.size < 12 * X0.nbytes
 
 
+def one_a_row(X):
+    return (X**2).sum(axis=1), 2 * X
+
+
 BAD = {
     "empty": ({"X0": np.zeros((0, 2))}, ValueError, r"X0 must hold at least one problem.*\(0, 2\)"),
     "one row": ({"X0": np.zeros(2)}, ValueError, r"shape \(m, n\); got shape \(2,\)"),
@@ -291,6 +389,11 @@ BAD = {
     ),
     "column": ({"fun": lambda X: (X[:, :1], X)}, ValueError, r"got shapes \(2, 1\) and \(2, 2\)"),
     "no pair": ({"fun": lambda X: None}, ValueError, r"\(losses, gradients\); got None"),
+    "state": (
+        {"state": minimize_batch(one_a_row, np.ones((3, 2)), return_state=True).state},
+        ValueError,
+        r"X0 must have the shape of state, \(3, 2\); got shape \(2, 2\)",
+    ),
     "complex losses": ({"fun": lambda X: (X[:, 0] * 1j, X)}, TypeError, "real losses"),
 }
 
