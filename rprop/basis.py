@@ -62,7 +62,7 @@ def learn(basis: Basis, state: RpropState, change: Array) -> tuple[Basis, RpropS
 def renew(basis: Basis, state: RpropState, due: Array) -> tuple[Basis, RpropState]:
     """Turn to the eigenvectors of what was learned; Δ is carried over, signs are forgotten."""
     vectors, delta = basis.vectors.copy(), state.delta.copy()
-    _, vectors[due] = np.linalg.eigh(basis.memory[due])
+    _, vectors[due] = np.linalg.eigh(basis.memory[due].astype(float))  # longdouble it does not do
     turn = np.matmul(basis.vectors[due].swapaxes(-1, -2), vectors[due])
     delta[due] = np.sqrt(np.matmul(delta[due][..., None, :] ** 2, turn**2))[..., 0, :]
     forget = ~due[..., None]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import functools
+import operator
 import warnings
 from collections.abc import Callable
 from contextlib import suppress
@@ -181,14 +183,14 @@ class Rows:
 
     def __call__(self, index: Array, x: Array) -> tuple[Array, Array]:
         """Evaluate at the points `x` of the problems `index`."""
-        rows: Any = index
+        cut: Any = functools.partial(np.take, indices=index, axis=0)
         if (index[1:] - index[:-1] == 1).all():
-            rows = slice(index[0], index[-1] + 1)  # cuts without copying
-        cut = [
-            arg[rows] if isinstance(arg, np.ndarray) and arg.shape[:1] == (self.count,) else arg
+            cut = operator.itemgetter(slice(index[0], index[-1] + 1))  # without copying
+        args = [
+            cut(arg) if isinstance(arg, np.ndarray) and arg.shape[:1] == (self.count,) else arg
             for arg in self.args
         ]
-        both = self.fun(x.copy(), *cut)
+        both = self.fun(x.copy(), *args)
         try:
             losses, gradients = map(np.asarray, both)
         except (TypeError, ValueError):

@@ -121,7 +121,7 @@ class Run:
         """Return some of many runs."""
 
         def pick(values: Array) -> Array:
-            return values[: len(rows)] if shared(values) else values[rows]
+            return values[: len(rows)] if shared(values) else values.take(rows, axis=0)
 
         return rebuild(pick, self)
 
@@ -277,7 +277,7 @@ def propose(run: Run, settings: Settings) -> tuple[Array, RpropState]:
         return core.step(x, run.slope, run.state, *rule)
     slope = learned.enter(basis, run.slope)
     _, state = core.step(np.zeros_like(x), slope, run.state, *rule)
-    return x + learned.leave(basis, state.prev_update), state
+    return (x + learned.leave(basis, state.prev_update)).astype(x.dtype), state
 
 
 def visit(run: Run, x: Array, evaluate: Evaluate) -> tuple[Point, Array]:
@@ -299,8 +299,10 @@ def measure(evaluate: Evaluate, index: Array, x: Array, new: Array, known: Point
         return Point(x, *evaluate(index, x))
     if not some(new):
         return known._replace(x=x)
+    rows = np.flatnonzero(new)
     fun, jac = known.fun.copy(), known.jac.copy()
-    fun[new], jac[new] = evaluate(index[new], x[new])
+    fun[rows], found = evaluate(index[rows], x.take(rows, axis=0))
+    items(jac)[rows] = items(found)
     return Point(x, fun, jac)
 
 
@@ -496,8 +498,17 @@ def choose(rows: Array, a: Any, b: Any) -> Any:
     """Return `a` in the given runs and `b` elsewhere; of tuples, every part."""
     if every(rows):
         return a
-    if not some(rows):
-        return b
+    return merge(rows, a, b) if some(rows) else b
+
+
+def merge(rows: Array, a: Any, b: Any) -> Any:
+    """Do the same with arrays of equal shapes and dtypes, of which both will be needed."""
     if isinstance(a, tuple):
-        return type(a)(*(choose(rows, *pair) for pair in zip(a, b, strict=True)))
-    return np.where(rows.reshape(rows.shape + (1,) * (np.ndim(b) - rows.ndim)), a, b)[()]
+        return type(a)(*(merge(rows, *pair) for pair in zip(a, b, strict=True)))
+    return np.where(rows, items(a), items(b)).view(a.dtype).reshape(a.shape)
+
+
+def items(values: Array) -> Array:
+    """View what there is of each run as one item; NumPy moves items faster than their parts."""
+    flat = np.ascontiguousarray(values).reshape(len(values), -1)
+    return flat.view(f"V{flat.itemsize * flat.shape[1]}")[:, 0] if values.ndim > 1 else values

@@ -116,7 +116,8 @@ def multistart(
         result.message = np.array([one.message for one in results], object)
     result.x0 = starts
     order = np.argsort(np.where(np.isfinite(result.fun), result.fun, np.nan), kind="stable")
-    result = OptimizeResult({key: value[order] for key, value in result.items()})
+    kept = (*FIELDS, "message", "x0")
+    result = OptimizeResult({key: result[key][order] for key in kept})
     result.minimum = label(result.x, result.success, separation * span(starts))
     result.n_minima = int(result.minimum.max()) + 1
     return result

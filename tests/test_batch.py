@@ -199,6 +199,9 @@ def test_dtypes(dtype):
     X0 = (3 * X0).astype(dtype)
     result = minimize_batch(rosenbrock, X0, (steep,), maxiter=100)
     check_rows(result, rosenbrock, X0, steep, maxiter=100)
+    learned = minimize_batch(rosenbrock, X0, (steep,), maxiter=100, basis="learned")
+    check_rows(learned, rosenbrock, X0, steep, maxiter=100, basis="learned")
+    assert result.x.dtype == learned.x.dtype == (float if dtype is np.int64 else dtype)
 
 
 @pytest.mark.parametrize("block", [1, 6, 14, 1000])
