@@ -138,7 +138,7 @@ def minimize_batch(
                 delta0 = delta if isinstance(delta, str) else delta[rows]
                 start = index[rows], X[rows], lower[rows], upper[rows]
                 batch.add(begin(evaluate, *start, delta0, learned, settings))
-            del X, lower, upper, delta  # the runs have them
+            del X, lower, upper, delta, start, delta0  # the runs have them
         else:
             for run in state:
                 batch.add(resume(run, settings))
@@ -302,7 +302,7 @@ class Batch:
 def summary(run: Run) -> Summary:
     """Keep what a result tells of rows."""
     nit = np.full(run.index.shape, run.nit)
-    return Summary(run.index, *run.best, nit, run.nfev, run.status)
+    return Summary(run.index, *run.best, nit, run.nfev, run.status.astype(int))
 
 
 def announce(result: OptimizeResult) -> None:

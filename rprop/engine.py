@@ -199,7 +199,7 @@ def begin(
         recent=np.full((*many, WINDOW if settings.ftol else 0), np.inf),
         blocked=zeros > 0,
         nfev=zeros.astype(int) + settings.cost,
-        status=status[()],
+        status=status[()].astype(np.int8),
         nit=0,
         age=zeros.astype(np.int32),
     )
@@ -246,6 +246,7 @@ def step(run: Run, evaluate: Evaluate, settings: Settings) -> Array:
     """
     here = run.here
     x, state = propose(run, settings)
+    state = state._replace(prev_loss=here.fun)  # one array instead of two
     if settings.safeguard:
         x, state = space(run, x, state)
     if settings.bounded:

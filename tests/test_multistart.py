@@ -53,6 +53,9 @@ def test_the_result_does_not_depend_on_workers():
         for workers in (pool.map, threads.map):
             equal(multistart(wells, BOX, 16, jac=True, rng=3, workers=workers), expected)
     equal(multistart(wells, BOX, 16, vectorized=True, rng=3), expected)
+    kept = multistart(wells, BOX, 16, vectorized=True, rng=3, history=True, return_state=True)
+    equal(kept, expected)
+    assert set(kept) == set(expected)
     other = multistart(wells, BOX, 16, jac=True, rng=4)
     assert (other.x0 != expected.x0).any()
 
