@@ -53,8 +53,8 @@ INEXACT: dict[str, Any] = {"delta0": 0.1, "etas": (0.5, 1.2), "dtypes": ("float6
 
 def tapes() -> Iterator[Tape]:
     """Yield the tapes, simple ones first."""
-    yield Tape("first-step-down", [2.5], **INEXACT)
-    yield Tape("first-step-up", [-0.5], delta0=0.375, params=(2.0,))
+    yield Tape("first-step-down", [2.5, 0], **INEXACT)
+    yield Tape("first-step-up", [-0.5, 0], delta0=0.375, params=(2.0,))
     yield Tape("growth", [1, 1, 1, 1, 1], **INEXACT)
     yield Tape("growth-of-others", [-1, -1, -1, -1], **{**INEXACT, "etas": (0.3, 1.7)})
     yield Tape("growth-exact", [1, 1, 1, 1])
@@ -87,7 +87,7 @@ def tapes() -> Iterator[Tape]:
         )
     yield from loss_tapes()
     rows = [[0, g, 0, -g, 0] for g in (1, 1, -1, -1, 1, 1, 1)]
-    yield Tape("masked", rows, "masked-zeros", params=(1.0, 2.0, -3.0, 4.0, 0.0))
+    yield Tape("masked", rows, "masked-zeros", params=(1.0, 0.5, -1.0, 0.25, 0.0))
     rows = [[1, 0, 1], [1, 1, 0], [0, 1, 1], [-1, 0, 1], [-1, -1, 0], [0, -1, -1]]
     yield Tape("masked-in-turn", rows, "masked-zeros", params=(1.0, 2.0, 3.0))
     yield from random_tapes()
