@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import suppress
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from rprop import checks
+from rprop import arrays, checks
 from rprop.blocks import blockwise
 from rprop.kernel import kernel
 from rprop.variants import Variant
@@ -76,6 +78,9 @@ def rprop_init(params: ArrayLike, delta0: ArrayLike = 0.1) -> RpropState:
     >>> rprop_init([1.0, 2.0], delta0=0.5)
     RpropState(delta=array([0.5, 0.5]), prev_sign=array([0, 0], dtype=int8), prev_update=array([0., 0.]), prev_loss=array(nan))
     """
+    xp = arrays.common(params, delta0)
+    if xp is not None:
+        return RpropState(*arrays.init(xp, params, delta0))
     params = checks.floating("params", params)
     delta0 = checks.delta_zero(delta0, params.shape)
     if params.dtype.kind == "c":
@@ -143,13 +148,21 @@ def rprop_step(
     state : RpropState
         The state after the step.
 
+    Notes
+    -----
+    All arrays may instead be of another library that follows the array API standard, such as
+    PyTorch, JAX, CuPy or dask (with the package array-api-compat where the library asks for it).
+    The results are then arrays of that library on the same device, and the function can be
+    compiled (``jax.jit``, ``torch.compile``) and mapped (``jax.vmap``). Complex parameters and
+    `out` are for NumPy, and values of arrays are checked by NumPy alone.
+
     Raises
     ------
     ValueError
         If shapes do not match, a number is out of its range, or the variant is unknown or needs
         a `loss` and got none.
     TypeError
-        If an argument is of the wrong kind.
+        If an argument is of the wrong kind, or arrays are of more than one library.
 
     References
     ----------
@@ -171,6 +184,10 @@ def rprop_step(
     >>> params
     array([ 1.9, -1.9])
     """
+    xp = arrays.common(params, grads, loss, where, step_sizes, state)
+    if xp is not None:
+        after = arrays.step(xp, params, grads, state, etas, step_sizes, variant, loss, where, out)
+        return after[0], RpropState(*after[1:])
     params, grads = checks.floating("params", params), checks.numeric("grads", grads)
     shape = params.shape
     if grads.shape != shape:
@@ -219,13 +236,16 @@ def step(
     if where is not True:
         now = np.where(where.any(axis=-1) if shape else where, now, prev_loss)
 
-    arguments = (params, grads, *before, *etas, *step_sizes, risen, where)
+    numbers = (*etas, *step_sizes)
     if params.size > SMALL:
         if into is None:
             into = (*map(np.empty_like, (params, *before)), np.empty(shape[:-1]))
-        blockwise(variant, arguments, into[:-1])
+        blockwise(variant, (params, grads, *before, *numbers, risen, where), into[:-1])
         into[-1][...] = now
         return into[0], RpropState(*into[1:])
+    with suppress(TypeError):  # limits that are arrays are not hashable, and as they should be
+        numbers = scalars(state[0].dtype, *numbers)
+    arguments = (params, grads, *before, *numbers, risen, where)
     after = kernel(NumPy, variant, *arguments)
     if into is not None:
         into = write(into, (*after, now))
@@ -237,21 +257,28 @@ def step(
     return after[0], RpropState(*after[1:], prev_loss)
 
 
-class NumPy:
-    """What the kernel needs of a namespace; the methods take half the time of np.clip, np.astype."""
+@lru_cache(maxsize=64)
+def scalars(dtype: np.dtype[Any], *numbers: float) -> tuple[Any, ...]:
+    """Return numbers as arrays of no dimension, which cost NumPy half as much as Python's."""
+    with np.errstate(over="ignore"):  # a limit beyond the dtype is none
+        return tuple(np.asarray(number, dtype) for number in numbers)
 
-    int8 = np.int8
+
+class NumPy:
+    """What the kernel needs of a namespace; np.clip and np.astype take twice as long."""
+
+    int8 = np.dtype(np.int8)
     where = np.where
 
     @staticmethod
     def astype(array: Array, dtype: Any) -> Array:
         """Convert to a dtype."""
-        return array if array.dtype == dtype else array.astype(dtype)
+        return array if array.dtype is dtype else array.astype(dtype)
 
     @staticmethod
     def clip(array: Array, low: Any, high: Any) -> Array:
         """Limit to [low, high]."""
-        return array.clip(low, high)
+        return np.minimum(np.maximum(array, low), high)
 
 
 def complex_step(

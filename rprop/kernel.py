@@ -31,13 +31,13 @@ def kernel(
     before = params, delta, prev_sign, prev_update
 
     # Signs are compared, never magnitudes multiplied: a product of gradients underflows.
-    sign = xp.astype(grads > 0, xp.int8) - xp.astype(grads < 0, xp.int8)  # NaN has none
+    sign = xp.astype(grads > 0.0, xp.int8) - xp.astype(grads < 0.0, xp.int8)  # NaN has none
     agreement = sign * prev_sign
     kept = sign * xp.astype(agreement >= 0, xp.int8)
 
     # Δ grows where the sign is the same, shrinks where it changed, stays where there is none:
     # clipping 1 + η+, 1 - η+ and 1 leaves exactly η+, η- and 1.
-    factor = xp.clip(xp.astype(agreement, delta.dtype) * eta_plus + 1, eta_minus, eta_plus)
+    factor = xp.clip(xp.astype(agreement, delta.dtype) * eta_plus + 1.0, eta_minus, eta_plus)
     delta = xp.clip(delta * factor, delta_min, delta_max)
 
     def move(on_flip: Move) -> Any:
