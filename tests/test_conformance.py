@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from rprop import VARIANTS
 from rprop.conformance import Report, check, identify, load
-from rprop.conformance.__main__ import main
+from rprop.conformance.__main__ import main, release
 from rprop.conformance.adapters import ADAPTERS, Core, Process
 from rprop.conformance.checker import DIAGNOSED, floats, read
 from rprop.conformance.exact import FORMATS, Number, rounded
@@ -392,6 +392,19 @@ def test_torch_is_irprop_minus_but_for_underflow(name):
     namespace = {}
     exec(report.failures[0].snippet, namespace)  # noqa: S102
     assert str(namespace["w"].tolist()) in report.failures[0].actual
+
+
+@pytest.mark.parametrize("name", [name for name in ADAPTERS if name != "rprop"])
+@pytest.mark.filterwarnings("ignore")  # of the frameworks
+def test_the_table_on_the_site_is_what_the_command_prints(name, capsys):
+    package = ADAPTERS[name].package
+    if find_spec(package) is None:
+        pytest.skip(f"{package} is not installed")
+    page = Path(__file__).parent.parent / "docs" / "conformance.md"
+    if f"`{name}` {release(package).split('+')[0]} |" not in page.read_text(encoding="utf-8"):
+        pytest.skip(f"the table is of another release of {package}")
+    main([name, "--markdown"])
+    assert capsys.readouterr().out in page.read_text(encoding="utf-8")
 
 
 @pytest.mark.skipif(find_spec("optax") is None, reason="optax is not installed")
