@@ -1,6 +1,6 @@
 """Time one step against torch, optax and the memory: ``python -m benchmarks.bench_step``.
 
-Every round times all candidates once, one after the other; reported are medians, and ratios of
+Every round times all candidates once, in random order; reported are medians, and ratios of
 medians in one run. The memory limit is the time that ``np.add(b, c, out=a)`` takes in the same
 round, by one thread or by two with a half each, scaled from the 3 numbers it moves to what an
 iRprop- step must: it reads params, grads, delta and the remembered sign, and writes params, delta,
@@ -156,7 +156,8 @@ def measure(size: int, dtype: str, seconds: float) -> dict[str, float]:
     end = time.perf_counter() + seconds
     while time.perf_counter() < end or len(times[LIMITS[0]]) < 5:
         grads *= -1  # so that signs flip now and then
-        for name, run in candidates.items():
+        for name in rng.permutation(list(candidates)):  # one may leave a cold cache to the next
+            run = candidates[name]
             os.environ[THREADS] = "1" if name.endswith("1 thread") else "2"
             start = time.perf_counter()
             for _ in range(repeat):
