@@ -23,8 +23,10 @@ def cells(page):
 @pytest.mark.parametrize("page", PAGES)
 def test_the_examples_run(page):
     pyplot = pytest.importorskip("matplotlib.pyplot")
-    if page == "training":
-        pytest.importorskip("sklearn")
+    text = (DOCS / f"{page}.md").read_text("utf-8")
+    for package in ("sklearn", "IPython"):
+        if f"from {package}" in text:
+            pytest.importorskip(package)
     pyplot.switch_backend("Agg")
     names = {}
     for settings, code in cells(page):

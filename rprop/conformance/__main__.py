@@ -99,7 +99,9 @@ def markdown(name: str, report: Report, identity: str, release: str) -> str:
         for wanted in ("fail", "acceptable")
     )
     verdict = "yes" if report.ok else "no"
-    return f"| `{name}` {release.partition('+')[0]} | {verdict} | {' | '.join(results)} | {identity} |"
+    return (
+        f"| `{name}` {release.partition('+')[0]} | {verdict} | {' | '.join(results)} | {identity} |"
+    )
 
 
 def release(package: str) -> str:
