@@ -17,7 +17,7 @@ from rprop import VARIANTS
 from rprop.conformance import Report, check, identify, load
 from rprop.conformance.__main__ import main, release
 from rprop.conformance.adapters import ADAPTERS, Core, Process
-from rprop.conformance.checker import DIAGNOSED, floats, read
+from rprop.conformance.checker import DIAGNOSED, floats
 from rprop.conformance.exact import FORMATS, Number, rounded
 from rprop.conformance.flags import FLAGS
 from rprop.conformance.generate import FOLDER, documents
@@ -211,7 +211,7 @@ def test_params_may_be_a_list():
 
 def test_a_stepper_without_a_single_case_does_not_pass():
     assert not Report("irprop-", {}, [], [], 0).ok
-    with pytest.raises(ValueError, match="dtypes must leave a case to run"):
+    with pytest.raises(ValueError, match="dtypes must leave one of the"):
         check(Core, cases=[])
 
 
@@ -237,36 +237,40 @@ def test_ulps():
 def test_arguments():
     with pytest.raises(ValueError, match="variant must be one of"):
         check(Core, variant="rprop")
-    with pytest.raises(ValueError, match="dtypes must leave a case to run"):
+    with pytest.raises(ValueError, match="dtypes must leave one of the"):
         check(Core, dtypes=[])
     with pytest.raises(ValueError, match="ulps must be at least 0; got -1"):
         check(Core, ulps=-1)
+    with pytest.raises(ValueError, match="cases must hold test vectors; the first case: KeyError"):
+        check(Core, cases=[{"variant": "irprop-"}])
     with pytest.raises(ValueError, match="variant must be one of"):
         load("rprop")
 
 
 @pytest.mark.parametrize(
-    "damage",
+    ("damage", "message"),
     [
-        lambda text: text[:1000],
-        lambda text: text.replace('"count": 1', '"count": 2', 1),
-        lambda text: text.replace('"repeat": 1', '"repeat": 0', 1),
-        lambda text: text.replace('"verdict": "valid"', '"verdict": "maybe"', 1),
-        lambda text: text.replace('"dtype": "float32"', '"dtype": "float8"', 1),
-        lambda text: text.replace('"params"', '"weights"', 3),
-        lambda text: json.dumps({"variant": "irprop-", "count": 0, "cases": []}),
-        lambda text: "[]",
-        lambda text: "",
-        lambda text: text.replace("0x1.", "0y1.", 1),
-        lambda text: text.replace('"flag": "first-step"', '"flag": "no-flag"'),
+        (lambda text: text[:1000], "must be a file of test vectors: JSONDecodeError"),
+        (lambda text: "", "must be a file of test vectors: JSONDecodeError"),
+        (lambda text: "[]", "must be a file of test vectors: TypeError"),
+        (lambda text: text.replace('"count": 1', '"count": 2', 1), "where count says 2"),
+        (lambda text: text.replace("0x1.", "0y1.", 1), "case irprop-/float64/first-step-down"),
+        (lambda text: text.replace('"id"', '"ID"', 1), "the first case: KeyError..id"),
+        (lambda text: text.replace('"repeat": 1', '"repeat": 0', 1), "nothing to run"),
+        (lambda text: text.replace('"valid"', '"maybe"', 1), "verdict 'maybe', dtype 'float64'"),
+        (lambda text: text.replace('"float32"', '"float8"', 1), "dtype 'float8'"),
+        (
+            lambda text: text.replace('"flag": "sign-flip"', '"flag": "?"', 1),
+            r"64/flip, step 3: .* flag '\?'",
+        ),
     ],
 )
-def test_a_malformed_file_is_named(tmp_path, damage):
+def test_a_malformed_file_is_named(tmp_path, damage, message):
     path = tmp_path / "vectors.json"
     text = (FOLDER / "irprop_minus.json").read_text(encoding="utf-8")
     path.write_text(damage(text), encoding="utf-8")
-    with pytest.raises(ValueError, match=r"vectors.json is not a file of vectors"):
-        read(path)
+    with pytest.raises(ValueError, match=message):
+        load(path)
 
 
 def test_identify_names_what_is_no_published_rule():
@@ -288,7 +292,7 @@ def test_identify_names_what_is_no_published_rule():
         def step(self, grads, loss):
             pass
 
-    assert identify(Nothing).variant is None
+    assert identify(Nothing)[:3:2] == (None, False)
     assert "matches no row" in str(identify(Nothing))
 
 
@@ -373,6 +377,14 @@ def test_a_missing_framework_gets_a_sentence(capsys, monkeypatch):
     assert capsys.readouterr().err == (
         "rprop cannot be checked: no_such_package is not installed.\n"
     )
+
+
+def test_a_malformed_file_ends_the_command(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("rprop.conformance.checker.FOLDER", tmp_path)
+    load.cache_clear()
+    assert main(["rprop"]) == 2
+    assert "irprop_minus.json" in capsys.readouterr().err
+    load.cache_clear()
 
 
 @pytest.mark.parametrize("command", ["no-such-program --fast", "", "'"])

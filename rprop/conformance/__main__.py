@@ -13,7 +13,7 @@ from shutil import which
 from typing import Any
 
 from rprop.conformance.adapters import ADAPTERS, Adapter, Process
-from rprop.conformance.checker import Report, check
+from rprop.conformance.checker import Report, check, load
 from rprop.conformance.exact import FORMATS
 from rprop.conformance.identify import identify
 from rprop.variants import VARIANTS
@@ -54,6 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         chosen = {options.command: Adapter(lambda _: make, "rprop", "irprop-")}
     else:
         chosen = ADAPTERS if options.all else {options.name: ADAPTERS[options.name]}
+    try:
+        for variant in {options.variant or adapter.variant for adapter in chosen.values()}:
+            load(variant)
+    except (OSError, ValueError) as error:
+        print(f"Nothing can be checked: {error}", file=sys.stderr)
+        return MISSING
     results: dict[str, Any] = {}
     status = CONFORMS
     for name, adapter in chosen.items():

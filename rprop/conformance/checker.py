@@ -180,9 +180,10 @@ def check(
     known(variant)
     if ulps < 0:
         raise ValueError(f"ulps must be at least 0; got {ulps!r}")
-    chosen = [c for c in (load(variant) if cases is None else cases) if c["dtype"] in dtypes]
+    everything = load(variant) if cases is None else examined(cases, "cases")
+    chosen = [case for case in everything if case["dtype"] in dtypes]
     if not chosen:
-        raise ValueError(f"dtypes must leave a case to run; got {dtypes!r}")
+        raise ValueError(f"dtypes must leave one of the {len(everything)} cases; got {dtypes!r}")
     flags = dict.fromkeys(FLAGS, "not applicable")
     found, count = [], 0
     for count, case in enumerate(chosen, 1):  # noqa: B007
@@ -205,20 +206,37 @@ def check(
 
 
 @cache
-def load(variant: str) -> list[dict[str, Any]]:
-    """Read the vectors of a variant.
+def load(source: str | Path) -> list[dict[str, Any]]:
+    """Read test vectors.
 
     Parameters
     ----------
-    variant : str
-        A name in `VARIANTS`.
+    source : str or Path
+        A name in `VARIANTS`, for the vectors of this package; or the path of a file.
 
     Returns
     -------
     list of dict
         One for each case, as the schema beside the files describes them.
+
+    Raises
+    ------
+    ValueError
+        If the variant is unknown, or the file is malformed; then the case and the step are named.
+    OSError
+        If there is no such file.
     """
-    return read(FOLDER / f"{known(variant).replace('+', '_plus').replace('-', '_minus')}.json")
+    if not isinstance(source, Path):
+        name = known(source).replace("+", "_plus").replace("-", "_minus")
+        source = FOLDER / f"{name}.json"
+    try:
+        document = json.loads(source.read_text(encoding="utf-8"))
+        cases: list[dict[str, Any]] = document["cases"]
+        if len(cases) != document["count"]:
+            raise ValueError(f"{len(cases)} cases where count says {document['count']}")
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{source.name} must be a file of test vectors: {error!r}") from error
+    return examined(cases, source.name)
 
 
 def known(variant: str) -> str:
@@ -229,33 +247,33 @@ def known(variant: str) -> str:
     return variant
 
 
-def read(path: Path) -> list[dict[str, Any]]:
-    """Read a file of vectors, or say what is wrong with it."""
-    name = "the file"
+def examined(cases: Iterable[dict[str, Any]], source: str) -> list[dict[str, Any]]:
+    """Return the cases, or say which of them cannot be run."""
+    result: list[dict[str, Any]] = []
+    where = "the first case"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        cases: list[dict[str, Any]] = document["cases"]
-        if not 0 < len(cases) == document["count"]:
-            raise ValueError(f"{len(cases)} cases where count says {document['count']}")
         for case in cases:
-            name = f"case {case['id']}"
+            where = f"case {case['id']}"
             sizes = {len(floats(case["params"]))}
-            if len(floats(case["etas"])) != 2 or len(floats(case["step_sizes"])) != 2:
-                raise ValueError("etas and step_sizes must be pairs")
+            known(case["variant"])
             if case["verdict"] not in ("valid", "acceptable") or case["dtype"] not in FORMATS:
-                raise ValueError(f"{case['verdict']!r}, {case['dtype']!r}")
+                raise ValueError(f"verdict {case['verdict']!r}, dtype {case['dtype']!r}")
+            if [len(floats(case[pair])) for pair in ("etas", "step_sizes")] != [2, 2]:
+                raise ValueError("etas and step_sizes must be pairs")
             float.fromhex(case["delta0"]["hex"])
             if not case["steps"] or case["repeat"] < 1:
                 raise ValueError("nothing to run")
             for i, step in enumerate(case["steps"], 1):
-                name = f"case {case['id']}, step {i}"
+                where = f"case {case['id']}, step {i}"
                 float.fromhex(step["loss"]["hex"])
-                sizes |= {len(floats(step[key])) for key in ("grads", "params", "delta")}
+                sizes |= {len(floats(step[name])) for name in ("grads", "params", "delta")}
                 if len(sizes) != 1 or step["flag"] not in FLAGS:
                     raise ValueError(f"sizes {sizes}, flag {step['flag']!r}")
+            where = f"the case after {case['id']}"
+            result.append(case)
     except (AttributeError, KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path.name} is not a file of vectors: {name}: {error!r}") from error
-    return cases
+        raise ValueError(f"{source} must hold test vectors; {where}: {error!r}") from error
+    return result
 
 
 def floats(numbers: dict[str, list[str]], repeat: int = 1) -> list[float]:
@@ -349,7 +367,7 @@ def diagnosed(case: dict[str, Any], step: int, was: Array, actual: Array, hidden
     if undoes and length > 0 and abs(wrong[i]) != delta:
         return "undo-length"
     after = hidden and flags[step] in ("after-flip", "undo-after-undo")
-    if after and length not in (0, eta_minus, eta_plus):
+    if after and length > 0 and length not in (eta_minus, eta_plus):
         return flags[step - 1]  # the step size was wrong already
     return flags[step]
 

@@ -119,7 +119,7 @@ def identify(make_stepper: MakeStepper) -> Identity:
                     return Identity(row, first, stale, compares, matched)
             return Identity(row, first, stale, "sizes", matched)
         if matched > best.matched:
-            best = Identity(None, first, stale, "", matched)
+            best = Identity(None, first, stale and matched > 1, "", matched)
     return best
 
 
