@@ -18,7 +18,12 @@ author = "The rprop developers"
 copyright = author
 html_title = "rprop"
 html_theme = "pydata_sphinx_theme"
-html_theme_options = {"show_toc_level": 2, "navbar_align": "left", "show_prev_next": True}
+html_theme_options = {
+    "show_toc_level": 2,
+    "navbar_align": "left",
+    "header_links_before_dropdown": 9,
+    "show_prev_next": True,
+}
 html_sidebars = {"**": []}
 html_show_sourcelink = False
 html_extra_path = ["play.html"]
