@@ -419,6 +419,12 @@ def test_the_table_on_the_site_is_what_the_command_prints(name, capsys):
     assert capsys.readouterr().out in page.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_our_step_compiled_by_jax(variant):
+    pytest.importorskip("jax")
+    check(ADAPTERS["rprop under jax.jit"].make(variant), variant).assert_ok()
+
+
 @pytest.mark.skipif(find_spec("optax") is None, reason="optax is not installed")
 @pytest.mark.filterwarnings("ignore")  # of its dependencies
 def test_optax_is_a_step_late():

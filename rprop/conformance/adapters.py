@@ -8,6 +8,7 @@ import shlex
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 from tempfile import TemporaryFile
 from threading import Timer
 from typing import Any, NamedTuple, NoReturn
@@ -19,7 +20,7 @@ from rprop.conformance.checker import MakeStepper
 from rprop.conformance.snippets import fill, literal
 from rprop.core import rprop_init, rprop_step
 
-__all__ = ["ADAPTERS", "Adapter", "Core", "Optax", "Paddle", "Process", "Torch"]
+__all__ = ["ADAPTERS", "Adapter", "Core", "Jitted", "Optax", "Paddle", "Process", "Torch"]
 
 Array = NDArray[Any]
 Pair = tuple[float, float]
@@ -48,7 +49,38 @@ class Core:
     @classmethod
     def of(cls, variant: str) -> type[Core]:
         """Return the adapter of one variant."""
-        return type("Core", (cls,), {"variant": variant})
+        return type(cls.__name__, (cls,), {"variant": variant})
+
+
+class Jitted(Core):
+    """The core of this package on arrays of JAX, compiled."""
+
+    def __init__(self, params: Array, delta0: float, etas: Pair, step_sizes: Pair) -> None:
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        super().__init__(jax.numpy.asarray(params), delta0, etas, step_sizes)
+
+    def step(self, grads: Array, loss: float) -> None:
+        """Take a step."""
+        import jax
+
+        self.params, self.state = compiled()(
+            self.params,
+            jax.numpy.asarray(grads),
+            self.state,
+            *self.settings,
+            variant=self.variant,
+            loss=loss,
+        )
+
+
+@cache
+def compiled() -> Callable[..., Any]:
+    """Return the step that JAX compiles anew only for other shapes, dtypes and settings."""
+    import jax
+
+    return jax.jit(rprop_step, static_argnames=("etas", "step_sizes", "variant"))
 
 
 class Framework:
@@ -308,6 +340,7 @@ class Adapter(NamedTuple):
 
 ADAPTERS = {
     "rprop": Adapter(Core.of, "rprop", "irprop-"),
+    "rprop under jax.jit": Adapter(Jitted.of, "jax", "irprop-"),
     "torch.optim.Rprop": Adapter(lambda _: Torch, "torch", "irprop-"),
     "torch.optim.Rprop(foreach=True)": Adapter(lambda _: TorchForeach, "torch", "irprop-"),
     "optax.rprop": Adapter(lambda _: Optax, "optax", "irprop-"),
