@@ -29,6 +29,7 @@ html_show_sourcelink = False
 html_extra_path = ["play.html"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc"]
 myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
 nb_render_markdown_format = "gfm"  # it has tables
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
