@@ -7,6 +7,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from subprocess import run
+from time import monotonic
 
 import numpy as np
 import pytest
@@ -333,6 +334,14 @@ def test_a_program_on_its_standard_streams(tmp_path, monkeypatch, damage, messag
         with pytest.raises(AssertionError, match=message):
             report.assert_ok()
         assert report.failures[0].case == cases[0]["id"]
+
+
+@pytest.mark.skipif(which("sh") is None, reason="there is no shell")
+def test_a_program_that_hangs_in_a_child_of_its_own_is_ended():
+    begin = monotonic()
+    report = check(Process.of("sh -c 'sleep 30; echo late'", timeout=0.2))
+    assert report.failures[0].what == "no answer"
+    assert monotonic() - begin < 20
 
 
 def test_the_snippet_of_a_program_is_a_line_for_the_shell():

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Callable
 from contextlib import suppress
@@ -245,6 +247,7 @@ class Process:
             stderr=self.errors,
             text=True,
             errors="replace",
+            start_new_session=True,  # so that its own children end with it
         )
         head = {"params": params.tolist(), "delta0": delta0, "etas": etas, "step_sizes": step_sizes}
         self.head = json.dumps({**head, "dtype": str(params.dtype)})
@@ -256,7 +259,7 @@ class Process:
 
     def step(self, grads: Array, loss: float) -> None:
         """Send a gradient; wait for the answer."""
-        timer = Timer(self.timeout, self.program.kill)
+        timer = Timer(self.timeout, self.end)
         timer.start()
         head, self.head = self.head, ""
         try:
@@ -277,6 +280,16 @@ class Process:
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             short = line if len(line) < 100 else line[:100] + "..."
             raise ValueError(f'the answer must be {{"params": [...]}}; got {short!r}') from error
+
+    def end(self) -> None:
+        """End the program and what it has started."""
+        if self.program.returncode is not None:
+            return  # the number of the process may belong to another by now
+        with suppress(ProcessLookupError):
+            if hasattr(os, "killpg"):
+                os.killpg(self.program.pid, signal.SIGKILL)
+            else:
+                self.program.kill()
 
     def ask(self, lines: list[str]) -> str:
         """Write lines and read one."""
@@ -315,7 +328,7 @@ class Process:
     def __del__(self) -> None:
         program = getattr(self, "program", None)
         if program is not None:
-            program.kill()
+            self.end()
             program.wait()
             program.stdout.close()
             with suppress(BrokenPipeError):
