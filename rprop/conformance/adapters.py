@@ -61,7 +61,8 @@ class Jitted(Core):
         import jax
 
         jax.config.update("jax_enable_x64", True)
-        super().__init__(jax.numpy.asarray(params), delta0, etas, step_sizes)
+        theirs: Any = jax.numpy.asarray(params)
+        super().__init__(theirs, delta0, etas, step_sizes)
 
     def step(self, grads: Array, loss: float) -> None:
         """Take a step."""
