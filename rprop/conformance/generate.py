@@ -170,6 +170,15 @@ def random_tapes() -> Iterator[Tape]:
         repeat=45,  # 1035, odd in any way
         **powers,
     )
+    yield Tape(
+        "very-many",
+        rows[:3],
+        "many-coordinates",
+        params=[0.0] * 23,
+        dtypes=["float64"],
+        repeat=450,  # beyond the blocks of vectorised code
+        **powers,
+    )
     yield Tape("reused-array", [1, 1, -1, -1, 1, 1], "reused-array", verdict="acceptable")
     signs = some.choices([1, -1, 0], [16, 8, 1], k=1000)
     values = some.choices([1, 2, 3], k=1000)
