@@ -161,6 +161,7 @@ class Bad(Core):
         (lambda self: 1 / 0, "ZeroDivisionError: division by zero"),
         (lambda self: setattr(self, "params", self.params[:, None]), r"shape \(1, 1\)"),
         (lambda self: setattr(self, "params", self.params * np.nan), "nan"),
+        (lambda self: setattr(self, "params", np.full_like(self.params, np.inf)), "inf"),
         (lambda self: setattr(self, "params", None), "None"),
         (lambda self: setattr(self, "params", self.params.astype("f4")), "float32"),
     ],

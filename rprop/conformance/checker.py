@@ -355,12 +355,12 @@ def diagnosed(case: dict[str, Any], step: int, was: Array, actual: Array, hidden
     flags = ["", *(line["flag"] for line in case["steps"])]
     line = case["steps"][step - 1]
     wanted = np.array(floats(line["params"], case["repeat"]))
-    with np.errstate(invalid="ignore"):
+    with np.errstate(all="ignore"):
         right, wrong = wanted - was.astype(float), actual.astype(float) - was.astype(float)
         if (np.abs(wrong - right) <= ROUNDING[case["dtype"]] * np.abs(right)).all():
             return "rounding"
-    i = int((wrong != right).argmax())
-    length = wrong[i] / right[i] if right[i] else np.inf
+        i = int((wrong != right).argmax())
+        length = wrong[i] / right[i] if right[i] else np.inf
     eta_minus, eta_plus = floats(case["etas"])
     delta = floats(line["delta"], case["repeat"])[i]
     undoes = case["variant"].endswith("+") and flags[step] in ("sign-flip", "loss-rose")
