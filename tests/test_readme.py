@@ -19,8 +19,11 @@ def test_examples_run():
     assert abs(namespace["params"]).max() < 1e-3
 
 
-def test_variants_and_their_papers():
-    named = re.findall(r'`"(\S+?)"`\s+\(([^)]+)\)', README.read_text("utf-8"))
-    assert [name for name, _ in named] == list(VARIANTS)
-    for name, paper in named:
+def test_variants_table():
+    rows = re.findall(
+        r'^\| `"(.+?)"` \| .+ \| (yes|no) \| (.+?) \|$', README.read_text("utf-8"), re.MULTILINE
+    )
+    assert [name for name, *_ in rows] == list(VARIANTS)
+    for name, remembers, paper in rows:
+        assert (remembers == "no") == VARIANTS[name].forgets
         assert VARIANTS[name].paper.startswith(paper)
