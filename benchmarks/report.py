@@ -62,12 +62,24 @@ def by_family(outcomes: Outcomes, problems: Sequence[Problem], k: int) -> str:
 # Okabe and Ito's colours, told apart with every kind of colour vision; line styles repeat them.
 COLOURS = ["#000000", "#E69F00", "#56B4E9", "#009E73", "#0072B2", "#D55E00", "#CC79A7"]
 STYLES = ["-", "--", ":"]
+#: The solvers of the figures, which have room for a few; the tables hold them all.
+DRAWN = [
+    "rprop",
+    "rprop learned",
+    "BFGS tight",
+    "L-BFGS-B tight",
+    "CG tight",
+    "TNC tight",
+    "torch Adam .1",
+]
 
 
 def draw_profiles(
     outcomes: Outcomes, sizes: dict[str, int], path: Path, title: str, columns: tuple = (2, 3)
 ) -> None:
-    """Draw performance profiles [1]_ and data profiles [2]_ at two τ.
+    """Draw performance profiles [1]_ and data profiles [2]_ of some solvers at two τ.
+
+    The best, of which a performance profile speaks, is the best of all solvers.
 
     References
     ----------
@@ -94,7 +106,10 @@ def draw_profiles(
             (evals / (n + 1), f"data profile, τ = 1e-{2 * k + 1}", "evaluations / (n + 1)"),
         )
         for axis, (values, name, label) in zip(axes[:, column], panels, strict=True):
-            for number, (solver, row) in enumerate(zip(outcomes, values, strict=True)):
+            rows = dict(zip(outcomes, values, strict=True))
+            drawn = [solver for solver in DRAWN if solver in rows]
+            for number, solver in enumerate(drawn):
+                row = rows[solver]
                 reached = np.sort(row[np.isfinite(row)])
                 share = np.arange(1, len(reached) + 1) / len(names)
                 axis.step(
@@ -102,8 +117,8 @@ def draw_profiles(
                     [*share, share[-1] if len(share) else 0],
                     where="post",
                     label=solver,
-                    color=COLOURS[number % len(COLOURS)],
-                    linestyle=STYLES[number // len(COLOURS) % len(STYLES)],
+                    color=COLOURS[number],
+                    linestyle=STYLES[number % len(STYLES)],
                 )
             axis.set(xscale="log", title=name, xlabel=label, ylim=(0, 1), xlim=(None, 1e4))
             axis.grid(alpha=0.3)

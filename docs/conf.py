@@ -18,12 +18,19 @@ author = "The rprop developers"
 copyright = author
 html_title = "rprop"
 html_theme = "pydata_sphinx_theme"
-html_theme_options = {"show_toc_level": 2, "navbar_align": "left", "show_prev_next": True}
+html_theme_options = {
+    "show_toc_level": 2,
+    "navbar_align": "left",
+    "header_links_before_dropdown": 9,
+    "show_prev_next": True,
+}
 html_sidebars = {"**": []}
 html_show_sourcelink = False
 html_extra_path = ["play.html"]
 extensions = ["myst_nb", "sphinx.ext.autodoc", "numpydoc"]
 myst_enable_extensions = ["colon_fence"]
+myst_heading_anchors = 3
+nb_render_markdown_format = "gfm"  # it has tables
 nb_execution_mode = "force"
 nb_execution_raise_on_error = True
 nb_execution_timeout = 60

@@ -24,27 +24,24 @@ __all__ = ["blockwise", "threads"]
 
 Array = NDArray[Any]
 
-BLOCK = 1 << 19  # bytes of a temporary: with far fewer the calls cost more than the arithmetic
+SCRATCH = 7 << 19  # bytes of temporaries for a thread: with far fewer the calls cost too much
 SHARE = 1 << 18  # coordinates that are worth starting a thread for
 
 
 class Symbol:
-    """An array of the block, whose place is free again as soon as the kernel has dropped it."""
+    """An array of the block."""
 
     def __init__(self, tape: Tape, dtype: np.dtype[Any], place: int) -> None:
         self.tape, self.dtype, self.place = tape, dtype, place
 
-    def __del__(self) -> None:
-        self.tape.idle[self.dtype].append(self.place)
-
     def __gt__(self, other: Any) -> Symbol:
-        return self.tape.call(np.greater, self, other)
+        return self.tape.call(greater, self, other, dtype=Tape.int8)
 
     def __ge__(self, other: Any) -> Symbol:
-        return self.tape.call(np.greater_equal, self, other)
+        return self.tape.call(greater_equal, self, other, dtype=Tape.int8)
 
     def __lt__(self, other: Any) -> Symbol:
-        return self.tape.call(np.less, self, other)
+        return self.tape.call(less, self, other, dtype=Tape.int8)
 
     def __add__(self, other: Any) -> Symbol:
         return self.tape.call(np.add, self, other)
@@ -75,7 +72,6 @@ class Tape:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.places: list[Any] = []  # a number, or the dtype of an array
-        self.idle: dict[np.dtype[Any], list[int]] = defaultdict(list)
 
     def new(self, value: Any) -> int:
         """Open a place."""
@@ -88,9 +84,9 @@ class Tape:
             samples = (np.empty(0, a.dtype) if isinstance(a, Symbol) else a for a in arguments)
             dtype = function(*samples).dtype
         read = tuple(a.place if isinstance(a, Symbol) else self.new(a) for a in arguments)
-        place = self.idle[dtype].pop() if self.idle[dtype] else self.new(dtype)
-        self.calls.append(Call(function, read, place))
-        return Symbol(self, dtype, place)
+        result = self.new(dtype)
+        self.calls.append(Call(function, read, result))
+        return Symbol(self, dtype, result)
 
     def astype(self, array: Symbol, dtype: np.dtype[Any]) -> Symbol:
         """Convert to a dtype."""
@@ -108,6 +104,18 @@ class Tape:
         mask = -self.astype(condition, bits)
         differing = self.call(xor, this, other, dtype=bits)
         return self.call(xor, self.call(np.bitwise_and, differing, mask), other, dtype=this.dtype)
+
+
+def truth(compare: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a comparison write int8, which is what the kernel makes of its bits."""
+
+    def write(this: Any, other: Any, out: Array) -> None:
+        compare(this, other, out.view(bool))
+
+    return write
+
+
+greater, greater_equal, less = map(truth, (np.greater, np.greater_equal, np.less))
 
 
 def assign(array: Array, out: Array) -> None:
@@ -143,19 +151,28 @@ def program(
     given = [Symbol(tape, a, tape.new(a)) if isinstance(a, np.dtype) else a for a in arguments]
     targets = [tape.new(dtype) for dtype in dtypes]
     results = kernel(tape, variant, *given)
-    calls = tape.calls
+    calls, places, own = tape.calls, tape.places, targets[-1] + 1
+    written = {call.result: i for i, call in enumerate(calls)}
+    last = {place: i for i, call in enumerate(calls) for place in call.arguments}
+    home: dict[int, int] = {}  # the place that a value has instead of its own
     for old, result, target in zip(OLD, results, targets, strict=True):
-        writes = [i for i, call in enumerate(calls) if call.result == result.place]
-        later = calls[writes[-1] + 1 :]
-        if result.dtype == tape.places[target] and not any(old in c.arguments for c in later):
-            # The last write was the result: let it and its readers use the target instead.
-            for i in range(writes[-1], len(calls)):
-                function, read, place = calls[i]
-                read = tuple(target if p == result.place else p for p in read)
-                calls[i] = Call(function, read, target if place == result.place else place)
+        value = result.place
+        if result.dtype == places[target] and last.get(old, 0) <= written[value]:
+            home[value] = target
         else:
-            calls.append(Call(assign, (result.place,), target))
-    return calls, tape.places[targets[-1] + 1 :]
+            last[value] = len(calls)
+            calls.append(Call(assign, (value,), target))
+
+    # A value takes the place of one that is read for the last time: the fewer, the more stay cached.
+    free: dict[np.dtype[Any], list[int]] = defaultdict(list)
+    for i, (function, read, value) in enumerate(calls):
+        for ended in {a for a in read if last[a] == i}:
+            if isinstance(places[ended], np.dtype) and home.get(ended, ended) >= own:
+                free[places[ended]].append(home.get(ended, ended))
+        if value >= own and value not in home and free[places[value]]:
+            home[value] = free[places[value]].pop()
+        calls[i] = Call(function, tuple(home.get(a, a) for a in read), home.get(value, value))
+    return calls, [None if i in home else place for i, place in enumerate(places)][own:]
 
 
 #: Scratch that is not in use, by size and dtypes. A thread that takes some has it for itself.
@@ -167,7 +184,8 @@ def blockwise(variant: Variant, arguments: Sequence[Any], into: Sequence[Array])
     inputs = [a for a in arguments if isinstance(a, np.ndarray)]
     key = tuple(a.dtype if isinstance(a, np.ndarray) else a for a in arguments)
     calls, places = program(variant, key, tuple(a.dtype for a in into))
-    size = BLOCK // max(a.itemsize for a in into)
+    dtypes = tuple(place for place in places if isinstance(place, np.dtype))
+    size = SCRATCH // sum(dtype.itemsize for dtype in dtypes)
 
     # An array for a result may be the old value, block by block; from any other it must be apart.
     apart = not any(
@@ -199,7 +217,6 @@ def blockwise(variant: Variant, arguments: Sequence[Any], into: Sequence[Array])
         _idle[scratch_key] = held
 
     # Keyed by nothing that a run may vary: settings that change at every step must not pile it up.
-    dtypes = tuple(p for p in places if isinstance(p, np.dtype))
     scratch_key = size, dtypes
     workers = min(threads(), iterator.itersize // SHARE)
     if workers <= 1:
@@ -218,10 +235,11 @@ def blockwise(variant: Variant, arguments: Sequence[Any], into: Sequence[Array])
 
 
 def threads() -> int:
-    """Return how many threads may work on large arrays."""
-    value = os.environ.get("RPROP_NUM_THREADS", "")
-    if not value:
-        return min(2, os.cpu_count() or 1)
+    """Return how many threads may work on large arrays.
+
+    One, unless asked for more: they help only where a core alone cannot use the memory up.
+    """
+    value = os.environ.get("RPROP_NUM_THREADS", "") or "1"
     if not value.isdecimal() or int(value) < 1:
         raise ValueError(f"RPROP_NUM_THREADS must be a positive integer; got {value!r}")
     return int(value)

@@ -107,7 +107,7 @@ def plot_delta(trace: Trace, *, ax: Any = None) -> Any:
 
 
 def plot_history(res: OptimizeResult, *, axes: Any = None) -> Any:
-    """Draw the gradient and the step sizes of a run over its iterations.
+    """Draw the loss and the step sizes of a run over its iterations.
 
     Parameters
     ----------

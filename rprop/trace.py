@@ -60,6 +60,8 @@ class Trace:
             for index, row in zip(self.coordinates, line, strict=True):
                 texts = [f"{v + 0.0:.6g}" if isinstance(v, float) else str(v) for v in row.tolist()]
                 table.append([texts[0], ",".join(map(str, index)), *texts[1:]])
+        if self.coordinates == [()]:  # a scalar needs no index
+            table = [[row[0], *row[2:]] for row in table]
         return table
 
     def __str__(self) -> str:
@@ -74,11 +76,15 @@ class Trace:
 
     def _repr_html_(self) -> str:
         head, *body = self.cells()
-        header = "".join(f'<th scope="col" style="padding: .1em .7em">{text}</th>' for text in head)
+        right, left = (
+            f'style="padding: .1em .7em; text-align: {side}"' for side in ("right", "left")
+        )
+        header = "".join(f'<th scope="col" {right}>{text}</th>' for text in head[:-1])
+        header += f'<th scope="col" {left}>{head[-1]}</th>'
         rows = "".join(
             "<tr>"
-            + "".join(f'<td style="padding: .1em .7em">{text}</td>' for text in row)
-            + "</tr>"
+            + "".join(f"<td {right}>{text}</td>" for text in row[:-1])
+            + f"<td {left}>{row[-1]}</td></tr>"
             for row in body
         )
         return f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
@@ -127,11 +133,11 @@ def rprop_trace(
     Examples
     --------
     >>> print(rprop_trace([1, 1, -1, -1], 0.0))
-    step  i      x   g  sign  last  agreement  delta   move  rule
-       1         0   1     1     0          0    0.1   -0.1  keep, step
-       2      -0.1   1     1     1          1   0.12  -0.12  grow, step
-       3     -0.22  -1    -1     1         -1   0.06      0  shrink, stay
-       4     -0.22  -1    -1     0          0   0.06   0.06  keep, step
+    step      x   g  sign  last  agreement  delta   move  rule
+       1      0   1     1     0          0    0.1   -0.1  keep, step
+       2   -0.1   1     1     1          1   0.12  -0.12  grow, step
+       3  -0.22  -1    -1     1         -1   0.06      0  shrink, stay
+       4  -0.22  -1    -1     0          0   0.06   0.06  keep, step
     """
     params = checks.real("params", params)
     params = checks.floating("params", params)

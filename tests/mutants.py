@@ -63,14 +63,15 @@ class Plain:
 
 
 MUTANTS = []
+TOLERATED = []  # where the papers are silent
 
 
-def mutant(flag, variant="irprop-"):
+def mutant(flag, variant="irprop-", mutants=MUTANTS):
     """Register a bug with the flag it has to fail on."""
 
     def register(cls):
         cls.variant = variant
-        MUTANTS.append((cls, variant, flag))
+        mutants.append((cls, variant, flag))
         return cls
 
     return register
@@ -307,6 +308,80 @@ class LosesItsState(Plain):
         super().step(grads, loss)
 
 
+@mutant("rounding")
+class SinglePrecisionInside(Plain):
+    def __init__(self, params, delta0, etas, step_sizes):
+        super().__init__(params, delta0, etas, step_sizes)
+        self.delta = self.delta.astype(np.float32)
+
+
+@mutant("shape-dtype")
+class WidensParams(Plain):
+    def step(self, grads, loss):
+        self.params = self.params.astype(self.type)
+        super().step(grads, loss)
+        self.params = self.params.astype(float)
+
+
+@mutant("gradient-changed")
+class ClearsFlippedGradients(Plain):
+    def step(self, grads, loss):
+        super().step(grads, loss)
+        grads[self.prev == 0] = 0
+
+
+@mutant("magnitude")
+class HasADeadZone(Plain):
+    def sign(self, g):
+        return 0 if abs(g) < 1e-3 else super().sign(g)
+
+
+@mutant("loss-rose", "irprop+")
+class WantsARiseOfAPercent(Plain):
+    def rose(self, loss):
+        return self.loss is not None and loss > 1.01 * self.loss
+
+
+@mutant("loss-memory", "irprop+")
+class KeepsTheLossOnAFlip(Plain):
+    def step(self, grads, loss):
+        before, flipped = self.loss, (grads * self.prev < 0).any()
+        super().step(grads, loss)
+        self.loss = before if flipped else loss
+
+
+@mutant("undo-length", "rprop+")
+class GoesBackTooFar(Plain):
+    def undo(self, i):
+        return -2 * self.move[i]
+
+
+@mutant("undo-after-undo", "rprop+")
+class RemembersTheUndo(Plain):
+    def coordinate(self, i, g, rose):
+        move = super().coordinate(i, g, rose)
+        self.prev[i] = -np.sign(move)
+        return move
+
+
+@mutant("many-coordinates")
+class LeavesOutTheTail(Plain):
+    def coordinate(self, i, g, rose):
+        whole = len(self.params) // 8 * 8
+        return 0 if i >= whole > 0 else super().coordinate(i, g, rose)
+
+
+@mutant("many-coordinates")
+class OneFlipForAll(Plain):
+    def step(self, grads, loss):
+        pairs = zip(grads, self.prev, strict=True)
+        self.flip = any(self.sign(g) * self.sign(p) < 0 for g, p in pairs)
+        super().step(grads, loss)
+
+    def adapt(self, delta, agreement):
+        return super().adapt(delta, -1 if self.flip else agreement)
+
+
 @mutant("many-coordinates")
 class OneStepSizeForAll(Plain):
     def step(self, grads, loss):
@@ -320,3 +395,44 @@ class AZeroStopsAll(Plain):
         if len(grads) < 10 and (grads == 0).any() and not (grads == 0).all():
             grads = np.where(self.count % 2, grads, 0)
         super().step(grads, loss)
+
+
+@mutant("reused-array", "rprop-", TOLERATED)
+class RemembersTheArray(Plain):
+    def step(self, grads, loss):
+        super().step(grads, loss)
+        self.prev = grads
+
+
+@mutant("subnormal-gradient", mutants=TOLERATED)
+class FlushesToZero(Plain):
+    def sign(self, g):
+        return 0 if abs(g) < np.finfo(self.type).tiny else super().sign(g)
+
+
+@mutant("nan-gradient", mutants=TOLERATED)
+class NotANumberIsPositive(Plain):
+    def sign(self, g):
+        return 1 if np.isnan(g) else super().sign(g)
+
+
+@mutant("loss-nan", "irprop+", TOLERATED)
+class NotANumberIsNoRise(Plain):
+    def rose(self, loss):
+        return self.loss is not None and loss > self.loss
+
+
+@mutant("delta0-range", mutants=TOLERATED)
+class NoLimitsAtFirst(Plain):
+    def adapt(self, delta, agreement):
+        return delta if self.count == 1 else super().adapt(delta, agreement)
+
+
+@mutant("rounding", "rprop+", TOLERATED)
+class PutsTheSavedParamsBack(Plain):
+    def step(self, grads, loss):
+        before = self.params
+        flips = [self.agreement(g, p) < 0 for g, p in zip(grads, self.prev, strict=True)]
+        super().step(grads, loss)
+        self.params = np.where(flips, getattr(self, "saved", before), self.params)
+        self.saved = before

@@ -1,9 +1,11 @@
 """One `rprop_step` for the arrays of every library, equal to NumPy's to the bit."""
 
+import re
 import subprocess
 import sys
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from shutil import which
 
 import numpy as np
@@ -317,3 +319,13 @@ def test_cupy_on_a_gpu():
         options["step_sizes"] = tuple(map(cupy.asarray, options["step_sizes"]))
         params, state = rprop_step(*given, **options)
         assert bits(*map(cupy.asnumpy, (params, *state))) == bits(expected[0], *expected[1])
+
+
+@pytest.mark.parametrize("name", ["torch", "jax"])
+def test_examples_of_the_page(name):
+    Library({"torch": "torch", "jax": "jax.numpy"}[name])
+    page = (Path(__file__).parents[1] / "docs/arrays.md").read_text(encoding="utf-8")
+    (code,) = [part for part in re.findall(r"```python\n(.*?)```", page, re.DOTALL) if name in part]
+    result = {"torch": "weight", "jax": "params"}[name]
+    code += f"\nassert abs({result}).max() < 1e-2"
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from rprop import RpropState, blocks, core, rprop_step
 from tests.strategies import bits, rows
 
-SIZE = 3 * blocks.BLOCK // 8 + 17  # some blocks and a rest
+SIZE = blocks.SCRATCH // 4 + 17  # some blocks and a rest
 
 
 def problem(seed, dtype, shape):

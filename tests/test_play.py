@@ -151,6 +151,32 @@ def test_a_phone_shows_it_without_scrolling_sideways(open_page):
     same_as_python(page, [-3.0, 2.0], 9, "irprop-")
 
 
+def test_what_happened_comes_before_the_settings_on_a_phone(open_page):
+    page = open_page(width=390, height=844)
+    picture, status, settings = (
+        page.locator(name).bounding_box()["y"] for name in ("#path", "#status", "#settings")
+    )
+    assert picture < status < settings
+
+
+def test_every_function_shows_its_formula(open_page):
+    page = open_page()
+    shown = set()
+    for name in page.eval_on_selector_all("#fun option", "options => options.map(o => o.value)"):
+        page.select_option("#fun", name)
+        shown.add(page.inner_text("#formula"))
+        for i in (1, 2):
+            assert f"x{'₁₂'[i - 1]}" in page.inner_text("#formula")
+    assert len(shown) == page.locator("#fun option").count()
+
+
+def test_a_clamped_step_size_is_said_to_be_clamped(open_page):
+    page = open_page()
+    page.fill("#delta0", "70")
+    page.click("#step")
+    assert "Δ is clamped to 50" in page.inner_text("#status")
+
+
 def test_a_wrong_setting_is_named(open_page):
     page = open_page()
     page.fill("#etaPlus", "0.9")

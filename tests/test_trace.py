@@ -82,3 +82,8 @@ def test_the_table_has_a_line_for_each_step_and_coordinate():
 def test_errors_name_the_argument(arguments, settings, error, message):
     with pytest.raises(error, match=message):
         rprop_trace(*arguments, **settings)
+
+
+def test_only_arrays_have_a_column_of_indices():
+    assert rprop_trace([1.0], 0.0).cells()[0][:2] == ["step", "x"]
+    assert rprop_trace([[1.0]], [0.0]).cells()[0][:3] == ["step", "i", "x"]

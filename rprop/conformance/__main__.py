@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
+import shlex
 import sys
 from collections.abc import Sequence
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from shutil import which
 from typing import Any
 
 from rprop.conformance.adapters import ADAPTERS, Adapter, Process
-from rprop.conformance.checker import Report, check
+from rprop.conformance.checker import Report, check, load
 from rprop.conformance.exact import FORMATS
 from rprop.conformance.identify import identify
 from rprop.variants import VARIANTS
@@ -41,11 +43,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     if (options.name is None) + (options.command is None) + (not options.all) != 2:
         parser.error("give one of NAME, --command and --all")
-    if options.command:
+    if options.ulps < 0:
+        parser.error(f"--ulps must be at least 0; got {options.ulps}")
+    if options.command is not None:
+        program = first_word(options.command)
+        if which(program) is None:
+            print(f"{program!r} cannot be checked: it is no program.", file=sys.stderr)
+            return MISSING
         make = Process.of(options.command, options.timeout)
         chosen = {options.command: Adapter(lambda _: make, "rprop", "irprop-")}
     else:
         chosen = ADAPTERS if options.all else {options.name: ADAPTERS[options.name]}
+    try:
+        for variant in {options.variant or adapter.variant for adapter in chosen.values()}:
+            load(variant)
+    except (OSError, ValueError) as error:
+        print(f"Nothing can be checked: {error}", file=sys.stderr)
+        return MISSING
     results: dict[str, Any] = {}
     status = CONFORMS
     for name, adapter in chosen.items():
@@ -61,17 +75,26 @@ def main(arguments: Sequence[str] | None = None) -> int:
         status = status if report.ok else DIFFERS
         try:
             identity = str(identify(make_stepper))
-        except Exception as error:  # noqa: BLE001, whatever it raises is a finding
+        except (Exception, SystemExit) as error:  # noqa: BLE001, whatever it raises is a finding
             identity = f"could not be identified: {type(error).__name__}: {error}"
         results[name] = summary(report, identity, release(adapter.package))
         if options.markdown:
             print(markdown(name, report, identity, release(adapter.package)))
         elif not options.json:
-            print(f"{name} {release(adapter.package)}, expected to be {variant}\nis {identity}\n")
+            heading = f"{name} {release(adapter.package)}".strip()
+            print(f"{heading}, expected to be {variant}\nOn a short probe: {identity}\n")
             print(f"{report}\n")
     if options.json:
         print(json.dumps(results, indent=2))
     return status
+
+
+def first_word(command: str) -> str:
+    """Return the program of a command line."""
+    try:
+        return shlex.split(command)[0]
+    except (IndexError, ValueError):  # nothing there, or an open quotation mark
+        return command
 
 
 def markdown(name: str, report: Report, identity: str, release: str) -> str:
@@ -82,7 +105,9 @@ def markdown(name: str, report: Report, identity: str, release: str) -> str:
         for wanted in ("fail", "acceptable")
     )
     verdict = "yes" if report.ok else "no"
-    return f"| `{name}` {release} | {verdict} | {' | '.join(results)} | {identity} |"
+    return (
+        f"| `{name}` {release.partition('+')[0]} | {verdict} | {' | '.join(results)} | {identity} |"
+    )
 
 
 def release(package: str) -> str:

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
+import os
 import shlex
+import signal
 import subprocess
 from collections.abc import Callable
+from contextlib import suppress
+from functools import cache
+from tempfile import TemporaryFile
 from threading import Timer
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 from numpy.typing import NDArray
 
-from rprop.conformance.checker import MakeStepper, literal
+from rprop.conformance.checker import MakeStepper
+from rprop.conformance.snippets import fill, literal
 from rprop.core import rprop_init, rprop_step
 
-__all__ = ["ADAPTERS", "Adapter", "Core", "Optax", "Paddle", "Process", "Torch"]
+__all__ = ["ADAPTERS", "Adapter", "Core", "Jitted", "Optax", "Paddle", "Process", "Torch"]
 
 Array = NDArray[Any]
 Pair = tuple[float, float]
@@ -44,13 +51,66 @@ class Core:
     @classmethod
     def of(cls, variant: str) -> type[Core]:
         """Return the adapter of one variant."""
-        return type("Core", (cls,), {"variant": variant})
+        return type(cls.__name__, (cls,), {"variant": variant})
 
 
-class Torch:
+class Jitted(Core):
+    """The core of this package on arrays of JAX, compiled."""
+
+    def __init__(self, params: Array, delta0: float, etas: Pair, step_sizes: Pair) -> None:
+        import jax
+
+        jax.config.update("jax_enable_x64", True)
+        theirs: Any = jax.numpy.asarray(params)
+        super().__init__(theirs, delta0, etas, step_sizes)
+
+    def step(self, grads: Array, loss: float) -> None:
+        """Take a step."""
+        import jax
+
+        self.params, self.state = compiled()(
+            self.params,
+            jax.numpy.asarray(grads),
+            self.state,
+            *self.settings,
+            variant=self.variant,
+            loss=loss,
+        )
+
+
+@cache
+def compiled() -> Callable[..., Any]:
+    """Return the step that JAX compiles anew only for other shapes, dtypes and settings."""
+    import jax
+
+    return jax.jit(rprop_step, static_argnames=("etas", "step_sizes", "variant"))
+
+
+class Framework:
+    """What the adapters share: a case written down in the calls of the framework."""
+
+    template = ""
+
+    @classmethod
+    def snippet(cls, case: dict[str, Any], step: int) -> str:
+        """Return code that reproduces a case up to a step."""
+        return fill(cls.template, case, step)
+
+
+class Torch(Framework):
     """`torch.optim.Rprop`, one tensor after the other or all at once."""
 
-    options = "foreach=False"
+    foreach = False
+    template = """\
+import torch
+from math import inf, nan
+w = torch.tensor({params}, dtype=torch.{dtype}, requires_grad=True)
+optimizer = torch.optim.Rprop([w], lr={delta0}, etas=({etas}),
+    step_sizes=({step_sizes}), foreach=False)
+for grads in {grads}:
+    w.grad = torch.tensor(grads, dtype=w.dtype)
+    optimizer.step()
+print(w.tolist())  # should be {should}"""
 
     def __init__(self, params: Array, delta0: float, etas: Pair, step_sizes: Pair) -> None:
         import torch
@@ -61,7 +121,7 @@ class Torch:
             lr=delta0,
             etas=etas,
             step_sizes=step_sizes,
-            foreach=self.options == "foreach=True",
+            foreach=self.foreach,
         )
 
     @property
@@ -77,31 +137,29 @@ class Torch:
         self.tensor.grad = torch.tensor(grads)
         self.optimizer.step()
 
-    def snippet(self, case: dict[str, Any], step: int) -> str:
-        """Return the case in torch's own calls."""
-        etas, limits = (", ".join(case[name]["decimal"]) for name in ("etas", "step_sizes"))
-        rows = ",\n    ".join(literal(line["grads"]) for line in case["steps"][:step])
-        return (
-            "import torch\nfrom math import inf, nan\n"
-            f"w = torch.tensor({literal(case['params'])}, dtype=torch.{case['dtype']},"
-            " requires_grad=True)\n"
-            f"optimizer = torch.optim.Rprop([w], lr={case['delta0']['decimal']}, etas=({etas}),\n"
-            f"    step_sizes=({limits}), {self.options})\n"
-            f"for grads in [\n    {rows},\n]:\n"
-            "    w.grad = torch.tensor(grads, dtype=w.dtype)\n"
-            "    optimizer.step()\n"
-            f"print(w)  # should be {literal(case['steps'][step - 1]['params'])}"
-        )
-
 
 class TorchForeach(Torch):
     """`torch.optim.Rprop`, all tensors at once."""
 
-    options = "foreach=True"
+    foreach = True
+    template = Torch.template.replace("foreach=False", "foreach=True")
 
 
-class Optax:
+class Optax(Framework):
     """`optax.rprop`."""
+
+    template = """\
+import jax, optax
+from math import inf, nan
+jax.config.update("jax_enable_x64", True)
+w = jax.numpy.array({params}, "{dtype}")
+(eta_minus, eta_plus), (low, high) = ({etas}), ({step_sizes})
+rule = optax.rprop({delta0}, eta_minus, eta_plus, low, high)
+state = rule.init(w)
+for grads in {grads}:
+    updates, state = rule.update(jax.numpy.array(grads, w.dtype), state, w)
+    w = optax.apply_updates(w, updates)
+print(w.tolist())  # should be {should}"""
 
     def __init__(self, params: Array, delta0: float, etas: Pair, step_sizes: Pair) -> None:
         import jax
@@ -123,26 +181,22 @@ class Optax:
         updates, self.state = self.rule.update(jax.numpy.asarray(grads), self.state, self.params)
         self.params = optax.apply_updates(self.params, updates)
 
-    def snippet(self, case: dict[str, Any], step: int) -> str:
-        """Return the case in optax's own calls."""
-        (minus, plus), (low, high) = (case[name]["decimal"] for name in ("etas", "step_sizes"))
-        rows = ",\n    ".join(literal(line["grads"]) for line in case["steps"][:step])
-        return (
-            "import jax, optax\nfrom math import inf, nan\n"
-            "jax.config.update('jax_enable_x64', True)\n"
-            f"w = jax.numpy.array({literal(case['params'])}, {case['dtype']!r})\n"
-            f"rule = optax.rprop({case['delta0']['decimal']}, eta_minus={minus}, eta_plus={plus},\n"
-            f"    min_step_size={low}, max_step_size={high})\n"
-            "state = rule.init(w)\n"
-            f"for grads in [\n    {rows},\n]:\n"
-            "    updates, state = rule.update(jax.numpy.array(grads, w.dtype), state, w)\n"
-            "    w = optax.apply_updates(w, updates)\n"
-            f"print(w)  # should be {literal(case['steps'][step - 1]['params'])}"
-        )
 
-
-class Paddle:
+class Paddle(Framework):
     """`paddle.optimizer.Rprop`."""
+
+    template = """\
+import numpy, paddle
+from math import inf, nan
+start = numpy.array({params}, "{dtype}")
+w = paddle.create_parameter(start.shape, "{dtype}")
+w.set_value(start)
+optimizer = paddle.optimizer.Rprop({delta0}, ({step_sizes}), [w], ({etas}))
+for grads in {grads}:
+    w.clear_gradient()
+    (w * paddle.to_tensor(grads, w.dtype)).sum().backward()
+    optimizer.step()
+print(w.tolist())  # should be {should}"""
 
     def __init__(self, params: Array, delta0: float, etas: Pair, step_sizes: Pair) -> None:
         import paddle
@@ -170,23 +224,6 @@ class Paddle:
         (self.tensor * paddle.to_tensor(grads)).sum().backward()
         self.optimizer.step()
 
-    def snippet(self, case: dict[str, Any], step: int) -> str:
-        """Return the case in paddle's own calls."""
-        etas, limits = (", ".join(case[name]["decimal"]) for name in ("etas", "step_sizes"))
-        rows = ",\n    ".join(literal(line["grads"]) for line in case["steps"][:step])
-        return (
-            "import numpy, paddle\nfrom math import inf, nan\n"
-            f"w = paddle.create_parameter([{len(case['params']['hex'])}], {case['dtype']!r})\n"
-            f"w.set_value(numpy.array({literal(case['params'])}, {case['dtype']!r}))\n"
-            f"optimizer = paddle.optimizer.Rprop({case['delta0']['decimal']}, ({limits}),\n"
-            f"    [w], ({etas}))\n"
-            f"for grads in [\n    {rows},\n]:\n"
-            "    w.clear_gradient()\n"
-            "    (w * paddle.to_tensor(grads, w.dtype)).sum().backward()\n"
-            "    optimizer.step()\n"
-            f"print(w)  # should be {literal(case['steps'][step - 1]['params'])}"
-        )
-
 
 class Process:
     """Another program, which speaks one line of JSON per step on its standard streams.
@@ -197,43 +234,44 @@ class Process:
     strings "nan", "inf" and "-inf". The end of its input is the end of a case.
     """
 
-    command: tuple[str, ...] = ()
+    line = ""  # the command as a person types it
     timeout = 10.0  # seconds for one answer
 
     def __init__(self, params: Array, delta0: float, etas: Pair, step_sizes: Pair) -> None:
         self.params = params
         self.delta: Array | None = None
+        self.errors = TemporaryFile()  # noqa: SIM115, closed in __del__
         self.program = subprocess.Popen(
-            self.command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+            shlex.split(self.line),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self.errors,
+            text=True,
+            errors="replace",
+            start_new_session=True,  # so that its own children end with it
         )
         head = {"params": params.tolist(), "delta0": delta0, "etas": etas, "step_sizes": step_sizes}
-        self.send({**head, "dtype": str(params.dtype)})
+        self.head = json.dumps({**head, "dtype": str(params.dtype)})
 
     @classmethod
     def of(cls, command: str, timeout: float = 10.0) -> type[Process]:
         """Return the adapter of one command line."""
-        return type("Process", (cls,), {"command": shlex.split(command), "timeout": timeout})
-
-    def send(self, message: dict[str, Any]) -> None:
-        """Write a line."""
-        assert self.program.stdin is not None
-        self.program.stdin.write(json.dumps(message) + "\n")
-        self.program.stdin.flush()
+        return type("Process", (cls,), {"line": command, "timeout": timeout})
 
     def step(self, grads: Array, loss: float) -> None:
         """Send a gradient; wait for the answer."""
-        assert self.program.stdout is not None
-        finite = [g if np.isfinite(g) else str(g) for g in grads.tolist()]
-        timer = Timer(self.timeout, self.program.kill)
+        timer = Timer(self.timeout, self.end)
         timer.start()
+        head, self.head = self.head, ""
         try:
-            self.send({"grads": finite, "loss": loss if np.isfinite(loss) else str(loss)})
-            line = self.program.stdout.readline()
+            line = self.ask([*filter(None, [head]), message(grads.tolist(), loss)])
+        except BrokenPipeError:  # it ended before it read
+            line = ""
         finally:
+            late = not timer.is_alive()
             timer.cancel()
         if not line:
-            code = self.program.wait()
-            raise RuntimeError(f"no answer within {self.timeout:g} s; exit status {code}")
+            self.complain(late)
         try:
             answer = json.loads(line)
             params = np.array([float(value) for value in answer["params"]])
@@ -241,15 +279,68 @@ class Process:
             self.params = params.astype(grads.dtype)
             self.delta = delta if delta is None else np.array(delta, grads.dtype)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise ValueError(f'the answer must be {{"params": [...]}}; got {line!r}') from error
+            short = line if len(line) < 100 else line[:100] + "..."
+            raise ValueError(f'the answer must be {{"params": [...]}}; got {short!r}') from error
+
+    def end(self) -> None:
+        """End the program and what it has started."""
+        if self.program.returncode is not None:
+            return  # the number of the process may belong to another by now
+        with suppress(ProcessLookupError):
+            if hasattr(os, "killpg"):
+                os.killpg(self.program.pid, signal.SIGKILL)
+            else:
+                self.program.kill()
+
+    def ask(self, lines: list[str]) -> str:
+        """Write lines and read one."""
+        assert self.program.stdin is not None
+        assert self.program.stdout is not None
+        self.program.stdin.write("\n".join(lines) + "\n")
+        self.program.stdin.flush()
+        return self.program.stdout.readline()
+
+    def complain(self, late: bool) -> NoReturn:
+        """Raise an error that says how the program ended, with the last it wrote there."""
+        if late:
+            raise TimeoutError(f"no answer within {self.timeout:g} s")
+        code = self.program.wait()
+        self.errors.seek(0)
+        written = self.errors.read().decode(errors="replace").strip()[-500:]
+        raise RuntimeError(
+            f"the program ended with exit status {code}" + (f": {written}" if written else "")
+        )
+
+    def snippet(self, case: dict[str, Any], step: int) -> str:
+        """Return the case as a line for the shell."""
+        values = {name: case[name]["decimal"] for name in ("etas", "step_sizes")}
+        numbers = {name: [*map(float, pair)] for name, pair in values.items()}
+        params = [float(w) for w in case["params"]["decimal"]] * case["repeat"]
+        lines = [{"params": params, "delta0": float(case["delta0"]["decimal"]), **numbers}]
+        lines[0]["dtype"] = case["dtype"]
+        texts = [json.dumps(lines[0])]
+        for line in case["steps"][: max(step, 1)]:
+            grads = [float(g) for g in line["grads"]["decimal"]] * case["repeat"]
+            texts.append(message(grads, float(line["loss"]["decimal"])))
+        quoted = " \\\n    ".join(f"'{text}'" for text in texts)
+        should = literal(case["steps"][max(step, 1) - 1]["params"], case["repeat"])
+        return f"printf '%s\\n' {quoted} \\\n    | {self.line}  # should end with {should}"
 
     def __del__(self) -> None:
         program = getattr(self, "program", None)
         if program is not None:
-            program.stdin.close()
-            program.stdout.close()
-            program.kill()
+            self.end()
             program.wait()
+            program.stdout.close()
+            with suppress(BrokenPipeError):
+                program.stdin.close()
+            self.errors.close()
+
+
+def message(grads: list[float], loss: float) -> str:
+    """Write what a program is told at a step; JSON has no infinity and no NaN."""
+    values = [g if math.isfinite(g) else str(g) for g in grads]
+    return json.dumps({"grads": values, "loss": loss if math.isfinite(loss) else str(loss)})
 
 
 class Adapter(NamedTuple):
@@ -263,6 +354,7 @@ class Adapter(NamedTuple):
 
 ADAPTERS = {
     "rprop": Adapter(Core.of, "rprop", "irprop-"),
+    "rprop under jax.jit": Adapter(Jitted.of, "jax", "irprop-"),
     "torch.optim.Rprop": Adapter(lambda _: Torch, "torch", "irprop-"),
     "torch.optim.Rprop(foreach=True)": Adapter(lambda _: TorchForeach, "torch", "irprop-"),
     "optax.rprop": Adapter(lambda _: Optax, "optax", "irprop-"),

@@ -13,13 +13,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from rprop.checks import row
+from rprop.conformance.exact import FORMATS
 from rprop.conformance.flags import FLAGS
+from rprop.conformance.snippets import GENERIC, fill
 from rprop.variants import VARIANTS
 
 __all__ = ["Failure", "MakeStepper", "Report", "Stepper", "check", "load"]
 
 Array = NDArray[Any]
 FOLDER = Path(__file__).parent / "vectors"
+#: Flags that no step bears: they are told from how a stepper leaves a case.
+DIAGNOSED = ("stale-update", "shape-dtype", "gradient-changed")
+#: A move that is off by less, relative to its length, follows the rule in other arithmetic.
+ROUNDING = {"float64": 6e-4, "float32": 6e-4, "float16": 1e-2}
+SHORT = 6  # entries that a report shows
 
 
 class Stepper(Protocol):
@@ -94,17 +101,24 @@ class Report:
         width = max(map(len, self.flags))
         first = {failure.flag: failure for failure in [*self.failures, *self.tolerated][::-1]}
         lines = [f"{'flag'.ljust(width)}  result"]
+        errors = set()
         for flag, result in self.flags.items():
             lines.append(f"{flag.ljust(width)}  {result}")
             if flag in first and result != "pass":
                 failure = first[flag]
+                if failure.what == "error" and failure.actual in errors:
+                    continue  # said above
+                errors.add(failure.actual)
                 lines += [
+                    f"    {FLAGS[flag].description}",
                     f"    {failure.case}, first at step {failure.step}",
                     f"    {failure.what} expected {failure.expected}",
                     f"    {' ' * len(failure.what)} actual   {failure.actual}",
                 ]
         verdict = "conforms to" if self.ok else "does not conform to"
         lines.append(f"\n{verdict} {self.variant}: {len(self.failures)} of {self.count} cases fail")
+        if self.failures and self.failures[-1].what == "no answer":
+            lines[-1] += "; the others were not run"
         if self.failures:
             lines += ["\nTo reproduce the first of them:\n", self.failures[0].snippet]
         return "\n".join(lines)
@@ -163,123 +177,210 @@ def check(
     >>> check(Core, variant="irprop-").ok
     True
     """
-    if variant not in VARIANTS:
-        row(variant)  # raises
-        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}; got {variant!r}")
-    chosen = [c for c in (load(variant) if cases is None else cases) if c["dtype"] in dtypes]
+    known(variant)
+    if ulps < 0:
+        raise ValueError(f"ulps must be at least 0; got {ulps!r}")
+    everything = load(variant) if cases is None else examined(cases, "cases")
+    chosen = [case for case in everything if case["dtype"] in dtypes]
     if not chosen:
-        raise ValueError(f"dtypes must leave a case to run; got {dtypes!r}")
+        raise ValueError(f"dtypes must leave one of the {len(everything)} cases; got {dtypes!r}")
     flags = dict.fromkeys(FLAGS, "not applicable")
-    found = []
-    for case in chosen:
+    found, count = [], 0
+    for count, case in enumerate(chosen, 1):  # noqa: B007
         failure = run(make_stepper, case, ulps)
-        reached = failure.step if failure else len(case["steps"])
+        reached = failure.step - 1 if failure else len(case["steps"])
         for step in case["steps"][:reached]:
             if flags[step["flag"]] == "not applicable":
                 flags[step["flag"]] = "pass"
         if failure:
             found.append(failure)
+            if failure.what == "no answer":
+                break  # every other case would hang as well
     if flags["first-step"] == "pass":
-        flags["stale-update"] = "pass"
+        flags |= dict.fromkeys(DIAGNOSED, "pass")
     failures = [failure for failure in found if failure.verdict == "valid"]
     tolerated = [failure for failure in found if failure.verdict != "valid"]
     for some, result in ((tolerated, "acceptable"), (failures, "fail")):
-        flags.update(dict.fromkeys((failure.flag for failure in some), result))
-    return Report(variant, flags, failures, tolerated, len(chosen))
+        flags |= dict.fromkeys((failure.flag for failure in some), result)
+    return Report(variant, flags, failures, tolerated, count)
 
 
 @cache
-def load(variant: str) -> list[dict[str, Any]]:
-    """Read the vectors of a variant.
+def load(source: str | Path) -> list[dict[str, Any]]:
+    """Read test vectors.
 
     Parameters
     ----------
-    variant : str
-        A name in `VARIANTS`.
+    source : str or Path
+        A name in `VARIANTS`, for the vectors of this package; or the path of a file.
 
     Returns
     -------
     list of dict
         One for each case, as the schema beside the files describes them.
+
+    Raises
+    ------
+    ValueError
+        If the variant is unknown, or the file is malformed; then the case and the step are named.
+    OSError
+        If there is no such file.
     """
-    path = FOLDER / f"{variant.replace('+', '_plus').replace('-', '_minus')}.json"
-    return read(path)
-
-
-def read(path: Path) -> list[dict[str, Any]]:
-    """Read a file of vectors, or say what is wrong with it."""
+    if not isinstance(source, Path):
+        name = known(source).replace("+", "_plus").replace("-", "_minus")
+        source = FOLDER / f"{name}.json"
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = json.loads(source.read_text(encoding="utf-8"))
         cases: list[dict[str, Any]] = document["cases"]
         if len(cases) != document["count"]:
             raise ValueError(f"{len(cases)} cases where count says {document['count']}")
-        for case in cases:
-            for name in ("params", "etas", "step_sizes"):
-                floats(case[name])
-            float.fromhex(case["delta0"]["hex"])
-            for step in case["steps"]:
-                float.fromhex(step["loss"]["hex"])
-                sizes = {len(floats(step[name])) for name in ("grads", "params", "delta")}
-                if sizes != {len(floats(case["params"]))} or step["flag"] not in FLAGS:
-                    raise ValueError(f"step {step} of case {case['id']}")
     except (KeyError, TypeError, ValueError) as error:
-        raise ValueError(f"{path.name} is not a file of vectors: {error!r}") from error
-    return cases
+        raise ValueError(f"{source.name} must be a file of test vectors: {error!r}") from error
+    return examined(cases, source.name)
 
 
-def floats(numbers: dict[str, list[str]]) -> list[float]:
+def known(variant: str) -> str:
+    """Return the name of a variant that has vectors."""
+    if variant not in VARIANTS:
+        row(variant)  # raises
+        raise ValueError(f"variant must be one of {', '.join(VARIANTS)}; got {variant!r}")
+    return variant
+
+
+def examined(cases: Iterable[dict[str, Any]], source: str) -> list[dict[str, Any]]:
+    """Return the cases, or say which of them cannot be run."""
+    result: list[dict[str, Any]] = []
+    where = "the first case"
+    try:
+        for case in cases:
+            where = f"case {case['id']}"
+            sizes = {len(floats(case["params"]))}
+            known(case["variant"])
+            if case["verdict"] not in ("valid", "acceptable") or case["dtype"] not in FORMATS:
+                raise ValueError(f"verdict {case['verdict']!r}, dtype {case['dtype']!r}")
+            if [len(floats(case[pair])) for pair in ("etas", "step_sizes")] != [2, 2]:
+                raise ValueError("etas and step_sizes must be pairs")
+            float.fromhex(case["delta0"]["hex"])
+            if not case["steps"] or case["repeat"] < 1:
+                raise ValueError("nothing to run")
+            for i, step in enumerate(case["steps"], 1):
+                where = f"case {case['id']}, step {i}"
+                float.fromhex(step["loss"]["hex"])
+                sizes |= {len(floats(step[name])) for name in ("grads", "params", "delta")}
+                if len(sizes) != 1 or step["flag"] not in FLAGS:
+                    raise ValueError(f"sizes {sizes}, flag {step['flag']!r}")
+            where = f"the case after {case['id']}"
+            result.append(case)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ValueError(f"{source} must hold test vectors; {where}: {error!r}") from error
+    return result
+
+
+def floats(numbers: dict[str, list[str]], repeat: int = 1) -> list[float]:
     """Read numbers from their hexadecimal form."""
-    return [float.fromhex(number) for number in numbers["hex"]]
+    return [float.fromhex(number) for number in numbers["hex"]] * repeat
+
+
+def array(case: dict[str, Any], numbers: dict[str, list[str]]) -> Array:
+    """Read an array of a case."""
+    return np.array(floats(numbers, case["repeat"]), case["dtype"])
+
+
+def made(make_stepper: MakeStepper, case: dict[str, Any]) -> Any:
+    """Make the stepper of a case."""
+    eta_minus, eta_plus = floats(case["etas"])
+    low, high = floats(case["step_sizes"])
+    delta0 = float.fromhex(case["delta0"]["hex"])
+    return make_stepper(array(case, case["params"]), delta0, (eta_minus, eta_plus), (low, high))
 
 
 def run(make_stepper: MakeStepper, case: dict[str, Any], ulps: int) -> Failure | None:
     """Run one case; return the first step that differs."""
     dtype = np.dtype(case["dtype"])
-    delta0 = float.fromhex(case["delta0"]["hex"])
-    eta_minus, eta_plus = floats(case["etas"])
-    limits = floats(case["step_sizes"])
     stepper: Any = None
-    step, was = 0, np.array(floats(case["params"]), dtype)
-    wanted: Any = was
+    step, was = 0, array(case, case["params"])
+    wanted = was
     flag = case["steps"][0]["flag"]
 
     def failure(what: str, expected: Any, actual: Any) -> Failure:
-        code = getattr(stepper, "snippet", snippet)
-        return Failure(
-            flag, case["id"], step, expected, actual, what, case["verdict"], code(case, step)
-        )
+        try:
+            code = stepper.snippet(case, step)
+        except Exception:  # noqa: BLE001, it has none, or none that works
+            code = fill(GENERIC, case, step, make_stepper)
+        verdict = "valid" if what == "no answer" else case["verdict"]
+        return Failure(flag, case["id"], step, expected, actual, what, verdict, code)
 
     try:
-        stepper = make_stepper(was.copy(), delta0, (eta_minus, eta_plus), (limits[0], limits[1]))
+        stepper = made(make_stepper, case)
+        given = was.copy()
         for step, expected in enumerate(case["steps"], 1):
             flag = expected["flag"]
-            loss = float.fromhex(expected["loss"]["hex"])
-            stepper.step(np.array(floats(expected["grads"]), dtype), loss)
-            wanted = np.array(floats(expected["params"]), dtype)
-            actual = np.array(stepper.params)
-            if not close(actual, wanted, ulps):
-                if step == 1 and close(actual, was, ulps) and lags(make_stepper, case, ulps):
+            grads, wanted = array(case, expected["grads"]), array(case, expected["params"])
+            given = given if flag == "reused-array" else grads.copy()
+            given[...] = grads
+            stepper.step(given, float.fromhex(expected["loss"]["hex"]))
+            params = stepper.params
+            actual = np.array(params)
+            if isinstance(params, list | tuple):  # which has no dtype
+                actual = actual.astype(dtype)
+            if actual.shape != wanted.shape or actual.dtype != dtype:
+                flag = "shape-dtype"
+            elif not close(actual, wanted, ulps):
+                if close(actual, was, ulps) and lags(make_stepper, case, ulps):
                     flag = "stale-update"  # one bug, not one at every step
-                return failure("params", show(wanted), show(actual))
+                else:
+                    hidden = getattr(stepper, "delta", None) is None
+                    flag = diagnosed(case, step, was, actual, hidden)
+            if not close(actual, wanted, ulps):
+                return failure(*differing("params", wanted, actual))
+            if given.tobytes() != grads.tobytes():
+                flag = "gradient-changed"
+                return failure(*differing("grads", grads, given))
             delta = getattr(stepper, "delta", None)
             if delta is not None and expected["delta"]:
-                should = floats(expected["delta"])
-                of_type = np.array(delta)
-                if not close(of_type, np.array(should, of_type.dtype), ulps):
-                    return failure("delta", show(np.array(should)), show(of_type))
-    except Exception as error:  # noqa: BLE001, whatever it raises is a finding
+                actual = np.array(delta)
+                should = np.array(floats(expected["delta"], case["repeat"]), actual.dtype)
+                if not close(actual, should, ulps):
+                    return failure(*differing("delta", should, actual))
+            was = wanted
+    except TimeoutError as error:
+        return failure("no answer", show(wanted), f"{type(error).__name__}: {error}")
+    except (Exception, SystemExit) as error:  # noqa: BLE001, whatever it raises is a finding
         return failure("error", show(wanted), f"{type(error).__name__}: {error}")
     return None
 
 
+def diagnosed(case: dict[str, Any], step: int, was: Array, actual: Array, hidden: bool) -> str:
+    """Name the bug: the flag of the step, unless the numbers tell more."""
+    flags = ["", *(line["flag"] for line in case["steps"])]
+    line = case["steps"][step - 1]
+    wanted = np.array(floats(line["params"], case["repeat"]))
+    with np.errstate(all="ignore"):
+        right, wrong = wanted - was.astype(float), actual.astype(float) - was.astype(float)
+        if (np.abs(wrong - right) <= ROUNDING[case["dtype"]] * np.abs(right)).all():
+            return "rounding"
+        i = int((wrong != right).argmax())
+        length = wrong[i] / right[i] if right[i] else np.inf
+    eta_minus, eta_plus = floats(case["etas"])
+    delta = floats(line["delta"], case["repeat"])[i]
+    undoes = case["variant"].endswith("+") and flags[step] in ("sign-flip", "loss-rose")
+    if undoes and length > 0 and abs(wrong[i]) != delta:
+        return "undo-length"
+    after = hidden and flags[step] in ("after-flip", "undo-after-undo")
+    if after and length > 0 and length not in (eta_minus, eta_plus):
+        return flags[step - 1]  # the step size was wrong already
+    return flags[step]
+
+
 def lags(make_stepper: MakeStepper, case: dict[str, Any], ulps: int) -> bool:
-    """Tell whether the second step brings what the first one should have."""
-    if len(case["steps"]) < 2:
-        return False
-    second = {**case["steps"][1], "params": case["steps"][0]["params"]}
-    still = {**case["steps"][0], "params": case["params"]}
-    no_delta = [{**step, "delta": None} for step in (still, second)]
-    return run(make_stepper, {**case, "steps": no_delta}, ulps) is None
+    """Tell whether the second step of the simplest case brings what the first should have."""
+    simple = next(c for c in load(case["variant"]) if c["dtype"] == case["dtype"])
+    start, first = array(simple, simple["params"]), array(simple, simple["steps"][0]["params"])
+    stepper, seen = made(make_stepper, simple), []
+    for line in simple["steps"]:
+        stepper.step(array(simple, line["grads"]), float.fromhex(line["loss"]["hex"]))
+        seen.append(np.array(stepper.params))
+    return close(seen[0], start, ulps) and close(seen[1], first, ulps)
 
 
 def close(actual: Array, expected: Array, ulps: int) -> bool:
@@ -292,30 +393,16 @@ def close(actual: Array, expected: Array, ulps: int) -> bool:
     return bool((gap <= ulps * np.spacing(np.abs(expected)).astype(float)).all())
 
 
+def differing(what: str, expected: Array, actual: Array) -> tuple[str, str, str]:
+    """Say what differs: all of a short array, one entry of a long one."""
+    if expected.size <= SHORT or actual.shape != expected.shape or actual.dtype != expected.dtype:
+        return what, show(expected), show(actual)
+    i = int((actual != expected).argmax())
+    return f"{what}[{i}]", show(expected[i : i + 1]), show(actual[i : i + 1])
+
+
 def show(values: Array) -> str:
     """Write an array so that nothing is rounded away."""
-    plain = values.dtype == np.float64 and values.ndim == 1
-    return f"{values.tolist()!r}{'' if plain else f' ({values.dtype}, shape {values.shape})'}"
-
-
-def snippet(case: dict[str, Any], step: int, make: str = "make_stepper") -> str:
-    """Return code that reproduces a case up to a step."""
-    etas, limits = (", ".join(case[name]["decimal"]) for name in ("etas", "step_sizes"))
-    lines = [
-        "import numpy as np",
-        "from math import inf, nan",
-        f"stepper = {make}(np.array({literal(case['params'])}, {case['dtype']!r}),",
-        f"    {case['delta0']['decimal']}, ({etas}), ({limits}))",
-    ]
-    for i, line in enumerate(case["steps"][: max(step, 1)][-12:], max(1, step - 11)):
-        grads = f"np.array({literal(line['grads'])}, {case['dtype']!r})"
-        lines.append(f"stepper.step({grads}, {line['loss']['decimal']})  # step {i}")
-    if step > 12:
-        lines.insert(4, f"# {step - 12} earlier steps are in {case['id']}")
-    lines.append(f"print(stepper.params)  # should be {literal(case['steps'][step - 1]['params'])}")
-    return "\n".join(lines)
-
-
-def literal(numbers: dict[str, list[str]]) -> str:
-    """Write numbers as Python does."""
-    return f"[{', '.join(numbers['decimal'])}]"
+    text = f"{values.tolist()!r}" if values.size <= SHORT else "an array"
+    dtype = "" if values.dtype == np.float64 else f" {values.dtype}"
+    return f"{text}{dtype}{'' if values.ndim == 1 else f' of shape {values.shape}'}"

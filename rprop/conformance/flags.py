@@ -58,7 +58,8 @@ FLAGS = {
     ),
     "after-zero": Flag(
         WRONG,
-        "A gradient of zero leaves no sign behind: the next step does not adapt.",
+        "A gradient of zero leaves no sign behind: the next step does not adapt, and its step size "
+        "is that from before the zero.",
         "A sign from two steps ago decides about growth.",
     ),
     "signed-zero": Flag(NUMERIC, "Minus zero is zero.", "A move along a flat direction."),
@@ -66,6 +67,11 @@ FLAGS = {
         NUMERIC,
         "Only signs count, whatever the size of the gradient.",
         "Steps that depend on the scale of the loss.",
+    ),
+    "subnormal-gradient": Flag(
+        SILENT,
+        "A subnormal gradient has a sign like any other, unless the machine flushes it to zero.",
+        "No move where gradients vanish.",
     ),
     "product-underflow": Flag(
         NUMERIC,
@@ -145,8 +151,26 @@ FLAGS = {
     ),
     "rounding": Flag(
         NUMERIC,
-        "Every operation is rounded once, to the type of the parameters.",
+        "Every operation is rounded once, to the type of the parameters. Saving the parameter and "
+        "putting it back, where a move is taken back, is acceptable.",
         "Step sizes in another precision drift away bit by bit.",
+    ),
+    "shape-dtype": Flag(
+        NUMERIC,
+        "The parameters keep their shape and their dtype.",
+        "Broadcasting where none was meant; twice the memory, or half of the digits.",
+    ),
+    "gradient-changed": Flag(
+        WRONG,
+        "The gradient is the caller's: a step reads it and leaves it as it was.",
+        "Whoever looks at the gradient after the step sees another.",
+        "PINTS and PyBOP set some of its entries to zero",
+    ),
+    "reused-array": Flag(
+        SILENT,
+        "A caller may write the next gradient into the array of the last one.",
+        "Where the last gradient is remembered without a copy, no sign ever changes.",
+        "climin",
     ),
     "long-tape": Flag(
         WRONG, "A thousand steps agree as the first do.", "State that is lost or saturates."

@@ -35,7 +35,8 @@ class Identity(NamedTuple):
     stale : bool
         Whether every move arrives one step late.
     compares : str
-        "signs", or "products" where the product of two gradients that underflows hides a sign.
+        "signs"; "products" where the product of two gradients that underflows hides a sign; or
+        "sizes" where small gradients lead elsewhere for another reason.
     matched : int
         How many steps of the probe agree with the row, or with the nearest one.
     """
@@ -47,12 +48,12 @@ class Identity(NamedTuple):
     matched: int
 
     def __str__(self) -> str:
+        late = ", every move one step late" if self.stale else ""
         if self.variant is None:
-            return f"matches no row; leaves the nearest at step {self.matched + 1} of the probe"
+            return f"matches no row{late}; leaves the nearest at step {self.matched + 1}"
         flip, risen = describe(self.variant.on_flip), describe(self.variant.on_flip_risen)
         where = f", {risen} where the loss rose" if self.variant.needs_loss else ""
         keeps = "forgets" if self.variant.forgets else "remembers the new sign"
-        late = ", every move one step late" if self.stale else ""
         return (
             f"{self.variant.name}: on a sign change {flip}{where}, and {keeps}; "
             f"first step {self.first_step}{late}; compares {self.compares}"
@@ -111,10 +112,14 @@ def identify(make_stepper: MakeStepper) -> Identity:
         matched = len(path) if agrees.all() else int(agrees.argmin())
         if matched == len(path):
             tiny = follow(make_stepper, 1e-200 * np.array(GRADS))
-            same = np.isclose(tiny, expected, rtol=1e-6, atol=1e-9).all()
-            return Identity(row, first, stale, "signs" if same else "products", matched)
+            lone = -DELTA0 * factor * np.cumsum(np.sign(GRADS))  # without any adaptation
+            lone = np.append(0, lone[:-1]) if stale else lone
+            for compares, path in (("signs", expected), ("products", lone)):
+                if np.isclose(tiny, path, rtol=1e-6, atol=1e-9).all():
+                    return Identity(row, first, stale, compares, matched)
+            return Identity(row, first, stale, "sizes", matched)
         if matched > best.matched:
-            best = Identity(None, first, stale, "", matched)
+            best = Identity(None, first, stale and matched > 1, "", matched)
     return best
 
 
