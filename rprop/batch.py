@@ -16,7 +16,7 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from rprop import checks
 from rprop.engine import OUTCOMES, RUNNING, Run, Settings, advance, begin, join, resume
-from rprop.minimize import box, configure, defaults, floats
+from rprop.minimize import box, configure, defaults, floats, limits
 from rprop.record import Bar, Path, style
 
 Array = NDArray[Any]
@@ -65,12 +65,12 @@ def minimize_batch(
         best points so far of all rows. Raising StopIteration ends what still runs with status 99.
     history, return_all : bool, optional
         Record the iterations of all rows in ``result.history``, a list of structured arrays, and
-        their iterates in ``result.allvecs``, a list of arrays of shape (iterates, n).
+        their iterates in ``result.allvecs``, a list of arrays of shape (1 + nit, n).
     return_state : bool, optional
         Keep in ``result.state`` what it takes to go on, about twice as much memory as the rest.
     state : optional
-        ``result.state`` of an earlier call to go on with, bit for bit. Of `X0` only the shape
-        counts then; rows that had ended go on, too, if the options let them.
+        ``result.state`` of an earlier call to go on with, bit for bit; rows that had ended go on,
+        too, if the options let them. `X0` and `bounds` are ignored then.
     progress : bool, optional
         Show a progress bar on standard error, of tqdm where that is installed; the loss shown is
         the median of the rows that still run.
@@ -85,8 +85,8 @@ def minimize_batch(
     -------
     scipy.optimize.OptimizeResult
         `x` and `jac` of shape (m, n); `fun`, `nit`, `nfev`, `njev`, `status`, `success` and
-        `message` of shape (m,); `history`, `allvecs` and `state` if asked for. A row whose loss or gradient is not finite at the start has
-        status 3; no row disturbs another.
+        `message` of shape (m,); `history`, `allvecs` and `state` if asked for. A row whose loss
+        or gradient is not finite at the start has status 3; no row disturbs another.
 
     Raises
     ------
@@ -110,20 +110,20 @@ def minimize_batch(
     >>> result.x[[0, 2], 0].round(3)
     array([1., 1.])
     """
-    X = floats("X0", checks.real("X0", X0))
-    if X.ndim != 2 or not len(X):
-        raise ValueError(
-            f"X0 must hold at least one problem in an array of shape (m, n); got shape {X.shape}"
-        )
     if state is None:
+        X = floats("X0", checks.real("X0", X0))
+        if X.ndim != 2 or not len(X):
+            raise ValueError(
+                "X0 must hold at least one problem in an array of shape (m, n); "
+                f"got shape {X.shape}"
+            )
         lower, upper = box(bounds, X)
-        bounded = bool((lower > -np.inf).any() or (upper < np.inf).any())
+        limited = limits(lower, upper)
     else:
-        shape = sum(len(run.index) for run in state), state[0].here.x.shape[1]
-        if shape != X.shape:
-            raise ValueError(f"X0 must have the shape of state, {shape}; got shape {X.shape}")
-        bounded = any((run.lower > -np.inf).any() or (run.upper < np.inf).any() for run in state)
-    settings, delta, learned = configure(X, bounded, 1, **(defaults() | options))
+        X = state[0].here.x[:1]  # only its shape and dtype will matter
+        X = np.broadcast_to(X, (sum(len(run.index) for run in state), X.shape[1]))
+        limited = any(limits(run.lower, run.upper) for run in state)
+    settings, delta, learned = configure(X, limited, 1, **(defaults() | options))
     evaluate = Rows(fun, args if isinstance(args, tuple) else (args,), X.shape, X.dtype)
     path = Path(len(X), history=history, return_all=return_all)
     batch = Batch(max(1, BLOCK // max(X.shape[1], 1)), path, return_state)

@@ -246,7 +246,7 @@ def step(run: Run, evaluate: Evaluate, settings: Settings) -> Array:
     """
     here = run.here
     x, state = propose(run, settings)
-    state = state._replace(prev_loss=here.fun)  # one array instead of two
+    state = RpropState(*state[:3], here.fun)  # one array instead of two, and a scalar of one run
     if settings.safeguard:
         x, state = space(run, x, state)
     if settings.bounded:

@@ -125,7 +125,8 @@ def minimize_rprop(
     disp : bool, optional
         Print the outcome; warn instead if the run failed.
     state : optional
-        ``result.state`` of an earlier run to go on with, bit for bit. `x0` is ignored then.
+        ``result.state`` of an earlier run to go on with, bit for bit. `x0` and `bounds` are
+        ignored then.
     finite_diff_method : {"2-point", "3-point", "cs"}, optional
         How to estimate the gradient. (`scipy.optimize.minimize` withholds such a `jac` string
         from a method it does not know.)
@@ -193,7 +194,7 @@ def minimize_rprop(
     np.True_
     """
     warn_unused(unknown_options, hess, hessp, constraints)
-    x = start(x0)
+    x = start(x0) if state is None else state.here.x
     lower, upper = box(bounds, x) if state is None else (state.lower, state.upper)
     objective = Objective(
         fun,
@@ -211,7 +212,7 @@ def minimize_rprop(
     )
     settings, delta, learned = configure(
         x,
-        bool((lower > -np.inf).any() or (upper < np.inf).any()),
+        limits(lower, upper),
         objective.cost,
         tol=tol,
         variant=variant,
@@ -391,3 +392,8 @@ def box(bounds: Any, x: Array) -> tuple[Array, Array]:
     low = np.where(inner[0] < lower, np.nextafter(inner[0], np.inf, dtype=x.dtype), inner[0])
     high = np.where(inner[1] > upper, np.nextafter(inner[1], -np.inf, dtype=x.dtype), inner[1])
     return np.broadcast_to(low, x.shape), np.broadcast_to(high, x.shape)
+
+
+def limits(lower: Array, upper: Array) -> bool:
+    """Tell whether bounds limit anything."""
+    return bool((lower > -np.inf).any() or (upper < np.inf).any())
