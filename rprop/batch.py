@@ -263,10 +263,10 @@ class Batch:
         ended = run.status != RUNNING
         if not ended.any():
             return run
-        others = run if ended.all() else run.take(np.flatnonzero(ended))
-        self.done.append(summary(others))
+        rows = np.flatnonzero(ended)
         if self.keep:
-            self.ended.append(others)
+            self.ended.append(run.take(rows))
+        self.done.append(Summary(*(part.take(rows, axis=0) for part in summary(run))))
         return run.take(np.flatnonzero(~ended))
 
     def count(self) -> int:

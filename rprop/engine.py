@@ -7,7 +7,7 @@ whoever was handed one may keep it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import reduce
 from operator import and_
@@ -159,8 +159,9 @@ def remake(make: Callable[..., Array], made: dict[Any, Array], values: Sequence[
 
 def shared(*values: Array) -> bool:
     """Tell whether all rows are one row in memory, as bounds of all runs are."""
-    places = {array.__array_interface__["data"][0] for array in values}
-    return len(places) == 1 and not any(array.strides[0] for array in values)
+    if any(array.strides[0] for array in values):
+        return False
+    return len({array.__array_interface__["data"][0] for array in values}) == 1
 
 
 def begin(
@@ -460,7 +461,7 @@ def largest(values: Array) -> Array:
     if sizes.ndim == 1 and sizes.size:
         result = sizes[sizes.argmax()]
     elif 0 < sizes.shape[-1] <= FEW:
-        result = reduce(np.maximum, columns(sizes))
+        result = reduce(np.maximum, sizes.T)
     else:
         result = np.maximum.reduce(sizes, axis=-1, initial=0)
     return result  # type: ignore[no-any-return]
@@ -470,13 +471,8 @@ def whole(flags: Array) -> Array:
     """Tell for each run whether it is so in all coordinates."""
     if flags.ndim == 1:
         return flags[flags.argmin()]  # type: ignore[no-any-return]
-    result: Any = flags.all(axis=-1) if flags.shape[-1] > FEW else reduce(and_, columns(flags))
+    result: Any = flags.all(axis=-1) if flags.shape[-1] > FEW else reduce(and_, flags.T)
     return result  # type: ignore[no-any-return]
-
-
-def columns(values: Array) -> Iterable[Array]:
-    """Return the values of all runs, coordinate by coordinate."""
-    return np.moveaxis(values, -1, 0)
 
 
 def finite(fun: Array, steep: Array) -> Array:
