@@ -67,7 +67,7 @@ def minimize_batch(
         Record the iterations of all rows in ``result.history``, a list of structured arrays, and
         their iterates in ``result.allvecs``, a list of arrays of shape (1 + nit, n).
     return_state : bool, optional
-        Keep in ``result.state`` what it takes to go on, about twice as much memory as the rest.
+        Keep in ``result.state`` what it takes to go on. The memory needed doubles at the most.
     state : optional
         ``result.state`` of an earlier call to go on with, bit for bit; rows that had ended go on,
         too, if the options let them. `X0` and `bounds` are ignored then.
@@ -151,6 +151,8 @@ def minimize_batch(
             if call is not None:
                 call(batch.result())
     except StopIteration:
+        if batch.count() < len(index):  # not raised by callback
+            raise
         status = 99
     except BaseException as error:
         if batch.count() == len(index):  # every row has been started

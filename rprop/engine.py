@@ -287,9 +287,9 @@ def visit(run: Run, x: Array, evaluate: Evaluate) -> tuple[Point, Array]:
 
     A point is known where nothing moved, a move was undone, or the best point is tried again.
     """
-    new, there = run.status == RUNNING, run.here
+    new, there, start = run.status == RUNNING, run.here, first(x)
     for point in (run.here, run.last, run.best):
-        if some(first(x) == first(point.x)):  # comparing whole points is dear
+        if some(start == first(point.x)):  # comparing whole points is dear
             known = whole(x == point.x)
             new, there = new & ~known, choose(known, point, there)
     return measure(evaluate, run.index, x, new, there), new

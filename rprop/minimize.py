@@ -248,6 +248,8 @@ def minimize_rprop(
             advance(run, evaluate, settings)
             recorder.iteration(run)
     except StopIteration:
+        if run is None:  # not raised by callback
+            raise
         status = 99
     except BaseException as error:
         if run is not None:

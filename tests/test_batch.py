@@ -346,6 +346,21 @@ def test_exceptions_carry_the_result_so_far():
         minimize_batch(fun, X0, (steep,))
 
 
+def test_fun_cannot_stop_what_has_not_started(monkeypatch):
+    X0, steep = starts()
+    monkeypatch.setattr(batch, "BLOCK", 60)
+
+    def fun(X, steep):
+        if (X0[-1] == X).any():
+            raise StopIteration("fun")
+        return rosenbrock(X, steep)
+
+    with pytest.raises(StopIteration, match="fun"):
+        minimize_batch(fun, X0, (steep,))
+    with pytest.raises(StopIteration, match="fun"):
+        minimize_rprop(functools.partial(one, fun), X0[-1], (steep[-1],), jac=True)
+
+
 def test_progress_and_disp(capsys):
     X0, steep = starts()
     minimize_batch(rosenbrock, X0, (steep,), progress=True, disp=True, gtol=1e-3, maxiter=80)
