@@ -131,7 +131,7 @@ def join(*runs: Run) -> Run:
 
     def stack(*values: Array) -> Array:
         if shared(*values):
-            return np.broadcast_to(values[0][0], (sum(map(len, values)), *values[0].shape[1:]))
+            return np.broadcast_to(values[0][:1], (sum(map(len, values)), *values[0].shape[1:]))
         return np.concatenate(values)
 
     return rebuild(stack, *runs)
@@ -196,7 +196,7 @@ def begin(
         basis=learned.identity(x.shape) if basis else None,
         spacer=Spacer(zeros, zeros, zeros > 0) if settings.safeguard else None,
         unit=unit,
-        gtol=zeros + settings.gtol if settings.gtol is not None else relative_gtol(steep),
+        gtol=relative_gtol(steep) if settings.gtol is None else alike(settings.gtol, many),
         recent=np.full((*many, WINDOW if settings.ftol else 0), np.inf),
         blocked=zeros > 0,
         nfev=zeros.astype(int) + settings.cost,
@@ -212,7 +212,7 @@ def resume(run: Run, settings: Settings) -> Run:
     """Go on with an earlier run, with fresh limits of iterations and evaluations."""
     run = replace(run, nit=0, nfev=0 * run.nfev, status=0 * run.status + RUNNING)
     if settings.gtol is not None:
-        run.gtol = 0 * run.gtol + settings.gtol
+        run.gtol = alike(settings.gtol, run.nfev.shape)
     if settings.ftol and not run.recent.size:
         run.recent = np.full((*run.gtol.shape, WINDOW), np.inf)
     if settings.safeguard and run.spacer is None:
@@ -437,6 +437,12 @@ def scale(x: Array, lower: Array, upper: Array) -> Array:
 def relative_gtol(steep: Array) -> Array:
     """1e-8, but relative to a start whose gradient is small: Rprop works where it vanishes."""
     return 1e-8 * np.minimum(1, steep)
+
+
+def alike(number: float, many: tuple[int, ...]) -> Array:
+    """Return a number for each run, in the memory of one."""
+    result: Array = np.broadcast_to(np.float64(number), many)[()]
+    return result
 
 
 def push_free(here: Point, lower: Array, upper: Array) -> Array:

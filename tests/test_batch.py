@@ -372,21 +372,28 @@ def test_progress_and_disp(capsys):
         minimize_batch(rosenbrock, X0, (steep,), disp=True, maxiter=1)
 
 
-@pytest.mark.parametrize("shape", [(20_000, 50), (100_000, 4), (200_000, 2)])
-@pytest.mark.parametrize("limit", [{"maxiter": 30}, {"gtol": 1e-4}])
-def test_peak_memory_is_at_most_twelve_arrays(shape, limit):
-    X0 = np.random.default_rng(0).normal(size=shape) + 3
+@pytest.mark.parametrize(
+    ("m", "n", "arrays"), [(20_000, 50, 12), (250_000, 4, 12), (500_000, 2, 15)]
+)
+@pytest.mark.parametrize("limit", [{"maxiter": 20}, {"gtol": 0.3}])
+def test_peak_memory(m, n, arrays, limit):
+    """Measured in arrays of (m, n); what there is one of per row weighs more where n is small."""
+    X0 = np.random.default_rng(0).normal(size=(m, n)) + 3
 
     def fun(X):
-        root = np.sqrt(1 + X * X)
-        return root.sum(axis=1), X / root
+        bend = X[:, 1:] - X[:, :-1] ** 2
+        gradients = np.zeros(X.shape)
+        gradients[:, :-1] = -4 * X[:, :-1] * bend - 2 * (1 - X[:, :-1])
+        gradients[:, 1:] += 2 * bend
+        return (bend**2 + (1 - X[:, :-1]) ** 2).sum(axis=1), gradients
 
     minimize_batch(fun, X0[:10], maxiter=2)
     tracemalloc.start()
-    minimize_batch(fun, X0, **limit)
+    result = minimize_batch(fun, X0, **{"maxiter": 60, **limit})
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert peak < 12 * X0.nbytes
+    assert peak < arrays * X0.nbytes
+    assert result.success.any() == ("gtol" in limit)
 
 
 BAD = {
