@@ -33,7 +33,7 @@ def minimize_batch(
     bounds: Any = None,
     callback: Callable[..., Any] | None = None,
     *,
-    state: tuple[Run, ...] | None = None,
+    state: Any = None,
     history: bool = False,
     return_all: bool = False,
     return_state: bool = False,
@@ -119,6 +119,8 @@ def minimize_batch(
             )
         lower, upper = box(bounds, X)
         limited = limits(lower, upper)
+    elif not isinstance(state, tuple) or not all(isinstance(run, Run) for run in state):
+        raise TypeError(f"state must be the state of an earlier result; got {state!r}")
     else:
         X = state[0].here.x[:1]  # only its shape and dtype will matter
         X = np.broadcast_to(X, (sum(len(run.index) for run in state), X.shape[1]))

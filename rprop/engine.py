@@ -347,6 +347,7 @@ def retreat(run: Run, lost: Array, settings: Settings) -> None:
     """Go back to the best point with smaller steps and no memory of signs."""
     delta, prev_sign, prev_update, prev_loss = run.state
     shrunk = RpropState(delta * settings.etas[0], 0 * prev_sign, 0 * prev_update, prev_loss)
+    run.last = choose(lost, run.here, run.last)  # a bound may stop the next step there again
     run.here = choose(lost, run.best, run.here)
     run.state = choose(lost, shrunk, run.state)
     run.blocked = run.blocked | lost
@@ -410,6 +411,7 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> Array:
         good = usable & ((there.fun < run.here.fun) | (~grows & (there.fun == run.here.fun)))
         stepped = RpropState(delta, sign, x - start.x, start.fun)
         run.here, run.state = choose(good, there, run.here), choose(good, stepped, run.state)
+        run.best = choose(good, there, run.best)  # an exception of the next trial may end the run
         found = found | good
         active = active & (good == grows)  # doubling goes on while it helps, quartering until
         factor = np.where(grows, factor * 2, factor / 4)[()]

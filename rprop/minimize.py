@@ -194,6 +194,8 @@ def minimize_rprop(
     np.True_
     """
     warn_unused(unknown_options, hess, hessp, constraints)
+    if not isinstance(state, Run | None):
+        raise TypeError(f"state must be the state of an earlier result; got {state!r}")
     x = start(x0) if state is None else state.here.x
     lower, upper = box(bounds, x) if state is None else (state.lower, state.upper)
     objective = Objective(

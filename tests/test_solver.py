@@ -17,7 +17,7 @@ from scipy.optimize import (
     rosen_der,
 )
 
-from rprop import minimize_rprop
+from rprop import minimize_batch, minimize_rprop
 
 OPTIONS = [
     {},
@@ -180,8 +180,12 @@ def test_a_fault_at_the_start(fault):
 
 
 @settings(max_examples=20)
-@given(st.integers(1, 30), st.sampled_from([ValueError("x"), KeyboardInterrupt()]))
-def test_exceptions_carry_the_best_point_so_far(when, error):
+@given(
+    st.integers(1, 30),
+    st.sampled_from([ValueError("x"), KeyboardInterrupt()]),
+    st.sampled_from([0.1, "auto"]),
+)
+def test_exceptions_carry_the_best_point_so_far(when, error, delta0):
     watched = Watched(rosenbrock)
     calls = []
 
@@ -192,7 +196,7 @@ def test_exceptions_carry_the_best_point_so_far(when, error):
         return watched(x)
 
     with pytest.raises(type(error)) as caught:
-        minimize_rprop(fun, [-1.2, 1.0], jac=True, delta0=0.1)
+        minimize_rprop(fun, [-1.2, 1.0], jac=True, delta0=delta0)
     assert caught.value.result.fun == min(watched.losses)
 
 
@@ -208,6 +212,12 @@ def test_exceptions_carry_the_best_point_so_far(when, error):
 def test_unusable_values_are_named(value, error, message):
     with pytest.raises(error, match=message):
         minimize_rprop(lambda x: value, [0.0, 0.0], jac=True)
+
+
+@pytest.mark.parametrize("minimizer", [minimize_rprop, minimize_batch])
+def test_a_state_that_is_none(minimizer):
+    with pytest.raises(TypeError, match="state must be the state of an earlier result; got 3"):
+        minimizer(bowl, [0.0], state=3)
 
 
 @pytest.mark.parametrize(
@@ -228,6 +238,17 @@ def test_reasons_to_stop(options, status):
     assert result.success == (status in (0, 4, 5, 6, 7))
     assert result.nfev <= options.get("maxfev", np.inf)
     assert result.nit <= options.get("maxiter", np.inf)
+
+
+def test_an_unusable_point_at_a_bound_is_evaluated_once():
+    points = []
+
+    def fun(x):
+        points.append(tuple(x))
+        return (np.nan if x[0] == 1 else -x.sum()), -np.ones(2)
+
+    minimize_rprop(fun, [0.5, 0.5], jac=True, bounds=[(0, 1)] * 2, delta0=(10.0, 0.01), maxiter=9)
+    assert len(points) == len(set(points))
 
 
 def test_stalled():
