@@ -2,7 +2,8 @@
 
 Run ``python -m benchmarks.bench_minimize_overhead``. Everything is counted but the time within the
 function itself. Runs are interleaved, medians reported, ratios of medians in one run are what
-counts. It writes ``benchmarks/results/minimize_overhead.json``.
+counts. It writes ``benchmarks/results/minimize_overhead.json``. OpenBLAS has one thread unless
+``OPENBLAS_NUM_THREADS`` says otherwise.
 """
 
 import json
@@ -58,7 +59,9 @@ def own_time(n, method, options):
 
 def main():
     """Measure, print the table, keep the JSON."""
-    kept = {"numpy": np.__version__, "scipy": scipy.__version__, "microseconds": {}}
+    threads = os.environ["OPENBLAS_NUM_THREADS"]
+    kept = {"numpy": np.__version__, "scipy": scipy.__version__, "threads": threads}
+    kept["microseconds"] = {}
     print("| n | " + " | ".join(METHODS) + " | rprop / L-BFGS-B |\n| --- | --- | --- | --- | --- |")
     for n in SIZES:
         chosen = {k: v for k, v in METHODS.items() if n <= 100 or k != "BFGS"}

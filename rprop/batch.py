@@ -119,7 +119,7 @@ def minimize_batch(
             )
         lower, upper = box(bounds, X)
         limited = limits(lower, upper)
-    elif not isinstance(state, tuple) or not all(isinstance(run, Run) for run in state):
+    elif not state or not isinstance(state, tuple) or not isinstance(state[0], Run):
         raise TypeError(f"state must be the state of an earlier result; got {state!r}")
     else:
         X = state[0].here.x[:1]  # only its shape and dtype will matter
