@@ -222,7 +222,7 @@ def draw(columns: dict[str, dict[str, float]], path: Path) -> None:
         axes.axhline(1, color="0.5", linewidth=1)
         axes.set(title=dtype, xlabel="coordinates")
     panels[0].set_ylabel("time over the memory limit of one thread")
-    panels[1].legend(frameon=False)
+    figure.legend(*panels[1].get_legend_handles_labels(), loc="outside lower center", ncols=3)
     figure.savefig(path, dpi=120)
 
 
