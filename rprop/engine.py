@@ -7,10 +7,8 @@ whoever was handed one may keep it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import reduce
-from operator import and_
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,6 +17,7 @@ from numpy.typing import NDArray
 from rprop import basis as learned
 from rprop import core
 from rprop.core import RpropState, rprop_init
+from rprop.rows import choose, every, finite, first, items, largest, remake, shared, some, whole
 from rprop.variants import Variant
 
 Array = NDArray[Any]
@@ -51,7 +50,6 @@ OUTCOMES = {
 WINDOW = 20  # iterations over which ftol looks for progress
 SPACING = 50  # iterations from one step of the safeguard to the next
 ARMIJO = 1e-4  # the part of the decrease promised by the gradient that a trial must deliver
-FEW = 8  # coordinates that are better combined one by one
 ONE = np.int32(1)
 SEARCH = 30  # doublings or quarterings of the first step at the most
 
@@ -142,26 +140,6 @@ def rebuild(make: Callable[..., Array], *runs: Run) -> Run:
     made: dict[tuple[int, ...], Array] = {}
     columns = zip(*(vars(run).values() for run in runs), strict=True)
     return Run(*(remake(make, made, values) for values in columns))
-
-
-def remake(make: Callable[..., Array], made: dict[Any, Array], values: Sequence[Any]) -> Any:
-    """Make an array, or a tuple of them, unless it has been made."""
-    if isinstance(values[0], tuple):
-        parts = zip(*values, strict=True)
-        return type(values[0])(*(remake(make, made, part) for part in parts))
-    if not isinstance(values[0], np.ndarray):
-        return values[0]
-    key = tuple(map(id, values))
-    if key not in made:
-        made[key] = make(*values)
-    return made[key]
-
-
-def shared(*values: Array) -> bool:
-    """Tell whether all rows are one row in memory, as bounds of all runs are."""
-    if any(array.strides[0] for array in values):
-        return False
-    return len({array.__array_interface__["data"][0] for array in values}) == 1
 
 
 def begin(
@@ -451,69 +429,3 @@ def push_free(here: Point, lower: Array, upper: Array) -> Array:
     """Return the gradient with 0 where it pushes against a bound."""
     x, jac = here.x, here.jac
     return np.where((x <= lower) & (jac > 0) | (x >= upper) & (jac < 0), 0, jac)
-
-
-def first(values: Array) -> Array:
-    """Return the first coordinate of each run; of one run as a scalar."""
-    result: Array = values.T[0]
-    return result
-
-
-# NumPy reduces few numbers slowly: in one run, argmax and argmin take a third of the time, and in
-# many runs of few coordinates it is several times faster to combine whole columns.
-
-
-def largest(values: Array) -> Array:
-    """Return the largest magnitude of each run; 0 of none."""
-    sizes = np.abs(values)
-    if sizes.ndim == 1 and sizes.size:
-        result = sizes[sizes.argmax()]
-    elif 0 < sizes.shape[-1] <= FEW:
-        result = reduce(np.maximum, sizes.T)
-    else:
-        result = np.maximum.reduce(sizes, axis=-1, initial=0)
-    return result  # type: ignore[no-any-return]
-
-
-def whole(flags: Array) -> Array:
-    """Tell for each run whether it is so in all coordinates."""
-    if flags.ndim == 1:
-        return flags[flags.argmin()]  # type: ignore[no-any-return]
-    result: Any = flags.all(axis=-1) if flags.shape[-1] > FEW else reduce(and_, flags.T)
-    return result  # type: ignore[no-any-return]
-
-
-def finite(fun: Array, steep: Array) -> Array:
-    """Tell where a loss and the largest component of its gradient are finite."""
-    usable: Array = (abs(fun) < np.inf) & (steep < np.inf)
-    return usable
-
-
-def some(runs: Array) -> bool:
-    """Tell whether it is so in any run; NumPy's `any` is six times slower for one run."""
-    return bool(runs.any() if runs.ndim else runs)
-
-
-def every(runs: Array) -> bool:
-    """Tell whether it is so in all runs."""
-    return bool(runs.all() if runs.ndim else runs)
-
-
-def choose(rows: Array, a: Any, b: Any) -> Any:
-    """Return `a` in the given runs and `b` elsewhere; of tuples, every part."""
-    if every(rows):
-        return a
-    return merge(rows, a, b) if some(rows) else b
-
-
-def merge(rows: Array, a: Any, b: Any) -> Any:
-    """Do the same with arrays of equal shapes and dtypes, of which both will be needed."""
-    if isinstance(a, tuple):
-        return type(a)(*(merge(rows, *pair) for pair in zip(a, b, strict=True)))
-    return np.where(rows, items(a), items(b)).view(a.dtype).reshape(a.shape)
-
-
-def items(values: Array) -> Array:
-    """View what there is of each run as one item; NumPy moves items faster than their parts."""
-    flat = np.ascontiguousarray(values).reshape(len(values), -1)
-    return flat.view(f"V{flat.itemsize * flat.shape[1]}")[:, 0] if values.ndim > 1 else values

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from rprop import basis
-from rprop.engine import OUTCOMES, Run, largest
+from rprop.engine import OUTCOMES, Run
 from rprop.objective import Objective
+from rprop.rows import largest
 
 Array = NDArray[Any]
 
