@@ -388,6 +388,8 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> Array:
             grows = usable & (there.fun < start.fun)
         good = usable & ((there.fun < run.here.fun) | (~grows & (there.fun == run.here.fun)))
         stepped = RpropState(delta, sign, x - start.x, start.fun)
+        if settings.variant.on_flip != "undo":  # half the step back is the trial before this one
+            run.last = choose(good, run.here, run.last)
         run.here, run.state = choose(good, there, run.here), choose(good, stepped, run.state)
         run.best = choose(good, there, run.best)  # an exception of the next trial may end the run
         found = found | good
