@@ -186,6 +186,7 @@ def blockwise(variant: Variant, arguments: Sequence[Any], into: Sequence[Array])
     calls, places = program(variant, key, tuple(a.dtype for a in into))
     dtypes = tuple(place for place in places if isinstance(place, np.dtype))
     size = SCRATCH // sum(dtype.itemsize for dtype in dtypes)
+    size = min(size, 1 << into[0].size.bit_length())  # few sizes: scratch of each is kept
 
     # An array for a result may be the old value, block by block; from any other it must be apart.
     apart = not any(
