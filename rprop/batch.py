@@ -131,7 +131,7 @@ def minimize_batch(
     batch = Batch(max(1, BLOCK // max(X.shape[1], 1)), path, return_state)
     call = style(callback)
     bar = Bar(settings.maxiter) if progress else None
-    index = np.arange(len(X))
+    index = np.arange(len(X), dtype=np.int32)
     status = RUNNING
     try:
         if state is None:
@@ -306,7 +306,7 @@ class Batch:
 def summary(run: Run) -> Summary:
     """Keep what a result tells of rows."""
     nit = np.full(run.index.shape, run.nit)
-    return Summary(run.index, *run.best, nit, run.nfev, run.status.astype(int))
+    return Summary(run.index, *run.best, nit, run.nfev.astype(int), run.status.astype(int))
 
 
 def announce(result: OptimizeResult) -> None:

@@ -177,7 +177,7 @@ def begin(
         gtol=relative_gtol(steep) if settings.gtol is None else alike(settings.gtol, many),
         recent=np.full((*many, WINDOW if settings.ftol else 0), np.inf),
         blocked=zeros > 0,
-        nfev=zeros.astype(int) + settings.cost,
+        nfev=(zeros + settings.cost).astype(np.int32),
         status=status[()].astype(np.int8),
         nit=0,
         age=zeros.astype(np.int32),

@@ -300,7 +300,7 @@ def configure(
         maxfev=np.float64(checks.tolerance("maxfev", maxfev)),
         bounded=bounded,
         safeguard=choice("safeguard", safeguard, "armijo"),
-        cost=np.int64(cost),  # counts are NumPy's: with Python's they take twenty times as long
+        cost=np.int32(cost),  # counts are NumPy's: with Python's they take twenty times as long
     )
     if settings.maxfev < cost:
         raise ValueError(
