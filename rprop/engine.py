@@ -261,7 +261,7 @@ def propose(run: Run, settings: Settings) -> tuple[Array, RpropState]:
 
 
 def visit(run: Run, x: Array, evaluate: Evaluate) -> tuple[Point, Array]:
-    """Evaluate, and tell what was new: never twice at one point.
+    """Evaluate the points that are not known, and tell which were new.
 
     A point is known where nothing moved, a move was undone, or the best point is tried again.
     """
