@@ -74,7 +74,7 @@ def init(xp: Any, params: Any, delta0: Any) -> tuple[Any, ...]:
     params = floating(xp, "params", params)
     shape, dtype = tuple(params.shape), state_dtype(xp, params)
     if namespace(delta0) is None:
-        delta0 = float(checks.delta_zero(delta0, ()))
+        delta0 = float(checks.delta_zero(delta0, (), np.dtype(float)))
     device = getattr(params, "device", None)  # what is traced, or not yet computed, has none
     return (
         spread(xp, "delta0", delta0, params, dtype),
@@ -112,7 +112,8 @@ def step(
         low, high = (spread(xp, "step_sizes", limit, params, dtype) for limit in step_sizes)
         step_sizes = low, high
     else:
-        step_sizes = checks.limits(step_sizes, (), np.dtype(float))
+        largest = float(xp.finfo(dtype).max)  # Δ must stay finite
+        step_sizes = [min(n, largest) for n in checks.limits(step_sizes, (), np.dtype(float))]
 
     if loss is None:
         if variant.needs_loss:

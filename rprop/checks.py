@@ -53,9 +53,10 @@ def broadcast(name: str, value: Array, shape: tuple[int, ...]) -> Array:
         ) from None
 
 
-def delta_zero(delta0: ArrayLike, shape: tuple[int, ...]) -> Array:
-    """Check the initial step size."""
-    array = real("delta0", delta0)
+def delta_zero(delta0: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Check the initial step size, as the dtype of the state has it."""
+    with np.errstate(all="ignore"):
+        array = real("delta0", delta0).astype(dtype)
     if not (np.isfinite(array) & (array > 0)).all():
         raise ValueError(f"delta0 must be finite and positive; got {delta0!r}")
     return broadcast("delta0", array, shape)
@@ -96,14 +97,20 @@ def limits(
     if type(delta_min) is not float or type(delta_max) is not float:
         low, high = real("step_sizes", delta_min), real("step_sizes", delta_max)
         if low.ndim or high.ndim:
-            delta_min = broadcast("step_sizes", low.astype(dtype), shape)
-            delta_max = broadcast("step_sizes", high.astype(dtype), shape)
+            delta_min = broadcast("step_sizes", within(dtype, low), shape)
+            delta_max = broadcast("step_sizes", within(dtype, high), shape)
         else:
             delta_min, delta_max = float(low), float(high)
     ordered: Any = (delta_min >= 0) & (delta_min <= delta_max)
     if not (ordered if type(ordered) is bool else ordered.all()):
         raise ValueError(f"step_sizes must satisfy 0 <= Δmin <= Δmax; got {step_sizes!r}")
     return delta_min, delta_max
+
+
+def within(dtype: np.dtype[Any], limit: Any) -> Array:
+    """Convert a limit of Δ, which must stay finite: 0 times infinity would be no move but NaN."""
+    with np.errstate(over="ignore"):
+        return np.minimum(np.asarray(limit, dtype), np.finfo(dtype).max)
 
 
 def losses(loss: Any, shape: tuple[int, ...]) -> Any:
@@ -154,9 +161,12 @@ def fields(
             f"state.prev_loss must have shape {shape[:-1]}; got shape {prev_loss.shape}"
         )
     if delta.dtype != dtype or prev_update.dtype != dtype:
-        delta, prev_update = delta.astype(dtype), prev_update.astype(dtype)
+        delta = real("state.delta", delta).astype(dtype)
+        prev_update = real("state.prev_update", prev_update).astype(dtype)
     if prev_sign.dtype != np.int8:
-        prev_sign = np.sign(prev_sign).astype(np.int8)
+        prev_sign = np.sign(real("state.prev_sign", prev_sign)).astype(np.int8)
+    if prev_loss.dtype != np.float64:
+        prev_loss = real("state.prev_loss", prev_loss).astype(np.float64)
     return delta, prev_sign, prev_update, prev_loss
 
 

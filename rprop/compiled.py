@@ -96,11 +96,11 @@ def step(
     risen = variant.needs_loss and bool(reference.rose(now, prev_loss))
     if into is None:
         into = (*map(np.empty_like, (params, *before)), np.empty(params.shape[:-1]))
-    scalar = params.dtype.type
+    numbers = tuple(number[()] for number in core.scalars(params.dtype, *etas, *step_sizes))
     fused(variant.name)(
         *(array.reshape(-1) for array in (params, grads, *before)),
-        tuple(map(scalar, etas)),
-        tuple(map(scalar, step_sizes)),
+        numbers[:2],
+        numbers[2:],
         risen,
         *(array.reshape(-1) for array in into[:-1]),
     )

@@ -82,12 +82,13 @@ def rprop_init(params: ArrayLike, delta0: ArrayLike = 0.1) -> RpropState:
     if xp is not None:
         return RpropState(*arrays.init(xp, params, delta0))
     params = checks.floating("params", params)
-    delta0 = checks.delta_zero(delta0, params.shape)
-    if params.dtype.kind == "c":
+    complex_numbers = params.dtype.kind == "c"
+    dtype = state_dtype(params.real if complex_numbers else params)
+    delta0 = checks.delta_zero(delta0, params.shape, dtype)
+    if complex_numbers:
         params, delta0 = real_view(params), twice(delta0)
-    dtype = state_dtype(params)
     return RpropState(
-        delta=delta0.astype(dtype, order="C"),
+        delta=delta0.copy(),
         prev_sign=np.zeros(params.shape, np.int8),
         prev_update=np.zeros(params.shape, dtype),
         prev_loss=np.full(params.shape[:-1], np.nan),
@@ -139,7 +140,8 @@ def rprop_step(
         Coordinates to step, broadcast against `params`; the others keep their parameters and
         state to the bit. A problem with none to step keeps its `prev_loss` too.
     out : (ndarray, RpropState), optional
-        Arrays to write the results into; they may be `params` and `state` themselves.
+        Arrays to write the results into, apart from each other; they may be `params` and `state`
+        themselves.
 
     Returns
     -------
@@ -236,15 +238,16 @@ def step(
     if where is not True:
         now = np.where(where.any(axis=-1) if shape else where, now, prev_loss)
 
-    numbers = (*etas, *step_sizes)
+    numbers: tuple[Any, ...] = (*etas, *step_sizes)
+    with suppress(TypeError):  # limits that are arrays are not hashable, and as they should be
+        numbers = scalars(state[0].dtype, *numbers)
     if params.size > SMALL:
         if into is None:
             into = (*map(np.empty_like, (params, *before)), np.empty(shape[:-1]))
+        numbers = tuple(n if np.ndim(n) or type(n) is float else n[()] for n in numbers)
         blockwise(variant, (params, grads, *before, *numbers, risen, where), into[:-1])
         into[-1][...] = now
         return into[0], RpropState(*into[1:])
-    with suppress(TypeError):  # limits that are arrays are not hashable, and as they should be
-        numbers = scalars(state[0].dtype, *numbers)
     arguments = (params, grads, *before, *numbers, risen, where)
     after = kernel(NumPy, variant, *arguments)
     if into is not None:
@@ -260,8 +263,7 @@ def step(
 @lru_cache(maxsize=64)
 def scalars(dtype: np.dtype[Any], *numbers: float) -> tuple[Any, ...]:
     """Return numbers as arrays of no dimension, which cost NumPy half as much as Python's."""
-    with np.errstate(over="ignore"):  # a limit beyond the dtype is none
-        return tuple(np.asarray(number, dtype) for number in numbers)
+    return tuple(checks.within(dtype, number) for number in numbers)
 
 
 class NumPy:

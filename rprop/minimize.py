@@ -365,7 +365,7 @@ def first_delta(delta0: ArrayLike | str, x: Array) -> Any:
         if delta0 != "auto":
             raise ValueError(f"delta0 must be 'auto' or positive numbers; got {delta0!r}")
         return delta0
-    return checks.delta_zero(delta0, x.shape)
+    return checks.delta_zero(delta0, x.shape, x.dtype)
 
 
 def box(bounds: Any, x: Array) -> tuple[Array, Array]:

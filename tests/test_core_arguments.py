@@ -81,3 +81,44 @@ def test_out_that_cannot_be_written_loses_nothing():
     with pytest.raises(ValueError, match="out must be writeable; prev_update is read-only"):
         rprop_step(params, np.ones(2), state, out=(params, state))
     assert bits(params, *state) == before
+
+
+@pytest.mark.parametrize("delta0", [1e-60, 1e60])
+def test_delta0_beyond_the_dtype(delta0):
+    message = re.escape(f"delta0 must be finite and positive; got {delta0}")
+    with pytest.raises(ValueError, match=message):
+        rprop_init(np.ones(2, np.float32), delta0)
+
+
+@pytest.mark.parametrize("field", ["delta", "prev_sign", "prev_update", "prev_loss"])
+@pytest.mark.parametrize(
+    ("value", "message"), [("a", "be an array of numbers; got dtype"), (1j, "be real; got dtype")]
+)
+def test_fields_that_are_no_real_numbers(field, value, message):
+    state = rprop_init(np.ones(2))
+    state = state._replace(**{field: np.full(getattr(state, field).shape, value)})
+    with pytest.raises(TypeError, match=f"state.{field} must {message}"):
+        rprop_step(np.ones(2), np.ones(2), state)
+
+
+@pytest.mark.parametrize("size", [2, 20_000])
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("spread", [float, lambda limit: np.full(1, limit)])
+def test_delta_stays_finite_without_a_limit(size, dtype, spread):
+    """0 times infinity would be NaN where the gradient is zero."""
+    params, largest = np.zeros(size, dtype), np.finfo(dtype).max
+    state = rprop_init(params)._replace(
+        delta=np.full(size, largest), prev_sign=np.ones(size, np.int8)
+    )
+    grads = np.ones(size)
+    grads[0] = 0
+    with np.errstate(over="ignore"):
+        params, state = rprop_step(params, grads, state, step_sizes=(spread(0.0), spread(np.inf)))
+    assert (params[0], params[1]) == (0, -largest)
+    assert (state.delta == largest).all()
+
+
+def test_limits_beyond_the_dtype_are_none():
+    params = np.ones(2, np.float32)
+    for limits in [(0.0, 1e300), (np.zeros(2), np.full(2, 1e300))]:
+        assert (rprop_step(params, params, rprop_init(params), step_sizes=limits)[0] < 1).all()
