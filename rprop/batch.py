@@ -125,7 +125,9 @@ def minimize_batch(
         X = state[0].here.x[:1]  # only its shape and dtype will matter
         X = np.broadcast_to(X, (sum(len(run.index) for run in state), X.shape[1]))
         limited = any(limits(run.lower, run.upper) for run in state)
-    settings, delta, learned = configure(X, limited, 1, **(defaults() | options))
+    if unknown := options.keys() - (known := defaults()).keys():
+        raise TypeError(f"minimize_batch got unknown options {sorted(unknown)}")
+    settings, delta, learned = configure(X, limited, 1, **(known | options))
     evaluate = Rows(fun, args if isinstance(args, tuple) else (args,), X.shape, X.dtype)
     path = Path(len(X), history=history, return_all=return_all)
     batch = Batch(max(1, BLOCK // max(X.shape[1], 1)), path, return_state)
@@ -150,12 +152,12 @@ def minimize_batch(
             if bar is not None:
                 bar.update(batch.loss())
             batch.compact()
-            if call is not None:
-                call(batch.result())
-    except StopIteration:
-        if batch.count() < len(index):  # not raised by callback
-            raise
-        status = 99
+            try:
+                if call is not None:
+                    call(batch.result())
+            except StopIteration:  # of the callback, not of fun
+                status = 99
+                break
     except BaseException as error:
         if batch.count() == len(index):  # every row has been started
             with suppress(AttributeError):  # some exceptions have no room for it

@@ -161,7 +161,7 @@ def begin(
     zeros = np.zeros(many)[()]  # scalars, not arrays of no dimension: they are faster
     steep = largest(slope)
     usable = finite(here.fun, largest(here.jac))
-    status = np.where((lower == upper).all(axis=-1), 7, np.where(usable, RUNNING, 3))
+    status = np.where(usable, np.where((lower == upper).all(axis=-1), 7, RUNNING), 3)
     run = Run(
         index=index,
         lower=lower,
@@ -397,6 +397,7 @@ def search(run: Run, evaluate: Evaluate, settings: Settings) -> Array:
         factor = np.where(grows, factor * 2, factor / 4)[()]
     shortest = np.clip(factor[..., None] * delta0, *settings.step_sizes).astype(delta0.dtype)
     run.state = run.state._replace(delta=choose(found, run.state.delta, shortest))
+    run.unit = np.minimum(run.unit, run.state.delta)  # the first step size is the one found
     run.blocked = ~found
     return largest(run.here.jac)
 

@@ -41,7 +41,7 @@ def minimize_rprop(
     step_sizes: tuple[ArrayLike, ArrayLike] = (0.0, math.inf),
     delta0: ArrayLike | str = "auto",
     gtol: float | None = None,
-    xtol: float = 1e-8,
+    xtol: float | None = None,
     ftol: float = 0.0,
     f_target: float = -math.inf,
     maxiter: float = 10_000,
@@ -100,7 +100,7 @@ def minimize_rprop(
         1e-8, times the largest such component at x0 where that is less than 1.
     xtol : float, optional
         Stop when every step size is at most `xtol` times ``|x_i|``, or times the first step
-        size where that is larger.
+        size where that is larger. By default 1e-8, for float32 twice its machine epsilon.
     ftol : float, optional
         Stop when within 20 iterations the best loss fell by at most ``ftol * max(|loss|, 1)``.
         0 switches the criterion off.
@@ -248,11 +248,11 @@ def minimize_rprop(
         recorder.start(run)
         while run.status == RUNNING:
             advance(run, evaluate, settings)
-            recorder.iteration(run)
-    except StopIteration:
-        if run is None:  # not raised by callback
-            raise
-        status = 99
+            try:
+                recorder.iteration(run)
+            except StopIteration:  # of the callback, not of fun
+                status = 99
+                break
     except BaseException as error:
         if run is not None:
             with suppress(AttributeError):  # some exceptions have no room for it
@@ -277,7 +277,7 @@ def configure(
     step_sizes: tuple[ArrayLike, ArrayLike],
     delta0: ArrayLike | str,
     gtol: float | None,
-    xtol: float,
+    xtol: float | None,
     ftol: float,
     f_target: float,
     maxiter: float,
@@ -293,7 +293,10 @@ def configure(
         step_sizes=checks.limits(step_sizes, (size,), x.dtype),
         search=isinstance(delta0, str),
         gtol=checks.tolerance("gtol", tol if gtol is None else gtol),
-        xtol=checks.tolerance("xtol", xtol),
+        # Steps below half a unit in the last place move nothing: the sign stays, and Δ grows again.
+        xtol=checks.tolerance(
+            "xtol", max(1e-8, 2 * np.finfo(x.dtype).eps) if xtol is None else xtol
+        ),
         ftol=checks.tolerance("ftol", ftol),
         f_target=f_target,
         maxiter=checks.tolerance("maxiter", maxiter),

@@ -251,6 +251,44 @@ def test_an_unusable_point_at_a_bound_is_evaluated_once():
     assert len(points) == len(set(points))
 
 
+def test_small_units_are_no_convergence():
+    """The first-step search shrinks Δ0 a lot; xtol is relative to what it found."""
+    result = minimize_rprop(
+        lambda x: (((x - 1e-9) ** 2).sum() * 1e18, 2e18 * (x - 1e-9)), np.zeros(2), jac=True
+    )
+    assert result.success
+    assert result.fun < 1e-10
+
+
+def test_float32_runs_end_by_themselves():
+    result = minimize_rprop(
+        rosenbrock, np.array([-1.2, 1.0], np.float32), jac=True, basis="learned"
+    )
+    assert result.status in (0, 4)
+    assert result.fun < 1e-6
+
+
+def test_no_usable_loss_where_all_is_fixed():
+    result = minimize_rprop(lambda x: (np.nan, x), [1.0], jac=True, bounds=[(1, 1)])
+    assert (result.status, result.success) == (3, False)
+
+
+@pytest.mark.parametrize("minimizer", [minimize_rprop, minimize_batch])
+def test_stop_iteration_of_fun_propagates(minimizer):
+    calls = []
+
+    def fun(x):
+        calls.append(x)
+        if len(calls) > 3:
+            raise StopIteration
+        return (x**2).sum(axis=-1), 2 * x
+
+    options = {"jac": True} if minimizer is minimize_rprop else {}
+    with pytest.raises(StopIteration) as caught:
+        minimizer(fun, np.ones(2) if options else np.ones((1, 2)), **options)
+    assert caught.value.result.fun < 2
+
+
 def test_stalled():
     start = np.array([1.0, 1.0])
 
