@@ -70,7 +70,7 @@ def ours(params: np.ndarray, grads: np.ndarray) -> dict[str, Candidate]:
         "NumPy, new, 2 threads": lambda: rprop_step(params, grads, state),
     }
     with suppress(ImportError):
-        compiled = import_module("rprop.compiled")
+        compiled = import_module("rprop.rule.compiled")
         theirs = params.copy(), rprop_init(params)
         found["compiled, out"] = lambda: compiled.rprop_step(
             theirs[0], grads, theirs[1], out=theirs

@@ -39,7 +39,7 @@ numpydoc_show_class_members = False
 autodoc_typehints = "none"
 exclude_patterns = ["_build", "jupyter_execute"]
 
-PUBLIC = ["rprop", "rprop.trace", "rprop.plot", "rprop.conformance"]
+PUBLIC = ["rprop", "rprop.teaching.trace", "rprop.teaching.plot", "rprop.conformance"]
 
 
 def undocumented(documented: set[str]) -> list[str]:

@@ -3,15 +3,16 @@
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from rprop.core import RpropState, rprop_init, rprop_step
-from rprop.variants import VARIANTS, Variant
+from rprop.rule.state import RpropState
+from rprop.rule.step import rprop_init, rprop_step
+from rprop.rule.variants import VARIANTS, Variant
 
 if TYPE_CHECKING:
-    from rprop.batch import minimize_batch
-    from rprop.distributed import PartitionError, dask_map, sum_over
-    from rprop.minimize import minimize_rprop
-    from rprop.starts import multistart
-    from rprop.trace import Trace, rprop_trace
+    from rprop.solver.batch import minimize_batch
+    from rprop.solver.minimize import minimize_rprop
+    from rprop.solver.multistart import multistart
+    from rprop.solver.partitions import PartitionError, dask_map, sum_over
+    from rprop.teaching.trace import Trace, rprop_trace
 
 __all__ = [
     "VARIANTS",
@@ -30,14 +31,14 @@ __all__ = [
 ]
 
 LAZY = {
-    "PartitionError": "distributed",
-    "Trace": "trace",
-    "dask_map": "distributed",
-    "minimize_batch": "batch",
-    "minimize_rprop": "minimize",
-    "multistart": "starts",
-    "rprop_trace": "trace",
-    "sum_over": "distributed",
+    "PartitionError": "solver.partitions",
+    "Trace": "teaching.trace",
+    "dask_map": "solver.partitions",
+    "minimize_batch": "solver.batch",
+    "minimize_rprop": "solver.minimize",
+    "multistart": "solver.multistart",
+    "rprop_trace": "teaching.trace",
+    "sum_over": "solver.partitions",
 }
 
 

@@ -16,7 +16,7 @@ from rprop.conformance.adapters import ADAPTERS, Adapter, Process
 from rprop.conformance.checker import Report, check, load
 from rprop.conformance.exact import FORMATS
 from rprop.conformance.identify import identify
-from rprop.variants import VARIANTS
+from rprop.rule.variants import VARIANTS
 
 CONFORMS, DIFFERS, MISSING = 0, 1, 2
 

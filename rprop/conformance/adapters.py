@@ -16,15 +16,14 @@ from threading import Timer
 from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rprop.conformance.checker import MakeStepper
 from rprop.conformance.snippets import fill, literal
-from rprop.core import rprop_init, rprop_step
+from rprop.rule.state import Array
+from rprop.rule.step import rprop_init, rprop_step
 
 __all__ = ["ADAPTERS", "Adapter", "Core", "Jitted", "Optax", "Paddle", "Process", "Torch"]
 
-Array = NDArray[Any]
 Pair = tuple[float, float]
 
 

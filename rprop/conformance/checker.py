@@ -10,17 +10,16 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-from rprop.checks import row
 from rprop.conformance.exact import FORMATS
 from rprop.conformance.flags import FLAGS
 from rprop.conformance.snippets import GENERIC, fill
-from rprop.variants import VARIANTS
+from rprop.rule.checks import row
+from rprop.rule.state import Array
+from rprop.rule.variants import VARIANTS
 
 __all__ = ["Failure", "MakeStepper", "Report", "Stepper", "check", "load"]
 
-Array = NDArray[Any]
 FOLDER = Path(__file__).parent / "vectors"
 #: Flags that no step bears: they are told from how a stepper leaves a case.
 DIAGNOSED = ("stale-update", "shape-dtype", "gradient-changed")

@@ -1,6 +1,6 @@
 """Write the vectors: ``python -m rprop.conformance.generate``.
 
-The expected values come from the scalar rules of `rprop.reference`, run on exact numbers that are
+The expected values come from the scalar rules of `rprop.rule.reference`, run on exact numbers that are
 rounded once per operation; nothing here uses the vectorised core.
 """
 
@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 
 from rprop.conformance.exact import FORMATS, Number
 from rprop.conformance.flags import FLAGS
-from rprop.reference import RULES, rose, sign
+from rprop.rule.reference import RULES, rose, sign
 
 __all__ = ["FOLDER", "documents", "write"]
 

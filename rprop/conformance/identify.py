@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 from itertools import product
-from typing import Any, NamedTuple, get_args
+from typing import NamedTuple, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
 from rprop.conformance.checker import MakeStepper
-from rprop.core import rprop_init, rprop_step
-from rprop.variants import VARIANTS, Move, Variant
+from rprop.rule.state import Array
+from rprop.rule.step import rprop_init, rprop_step
+from rprop.rule.variants import VARIANTS, Move, Variant
 
 __all__ = ["Identity", "identify"]
 
-Array = NDArray[Any]
 
 ETAS, STEP_SIZES, DELTA0 = (0.5, 1.2), (1e-6, 50.0), 0.1
 #: Signs and losses that tell all rows of the table apart.
