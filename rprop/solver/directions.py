@@ -8,6 +8,9 @@ move s that changed the gradient by y:
     M ← M + r rᵀ / (rᵀ s),   r = y - M s,   from M = 0 [1]_.
 
 Its eigenvalues serve only to choose directions; how long steps are stays the business of the rule.
+Pairs (s, y) are collected and taken in when the directions are renewed, every few moves; where there
+are more variables than directions, M is kept as the k eigenpairs of largest magnitude, so that a
+step costs O(n k) and no matrix of n rows and columns is ever made.
 
 References
 ----------
@@ -27,31 +30,34 @@ from rprop.solver.run import Directions
 __all__ = ["axes", "carry", "enter", "learn", "leave", "lengths"]
 
 MOST = 50  # directions
-PERIOD = 5, 10  # moves between two renewals: at least, and at most where there are many variables
-PARALLEL = 1e-8  # the sine of the angle between r and s below which they say nothing
+PERIOD = 5, 10  # moves between two renewals: n, within these
+PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
+NOTHING = 1e-12  # the part of the largest eigenvalue below which one says nothing
 
 
 def sizes(n: int) -> tuple[int, int]:
     """Return how many directions there are and how many moves until they are renewed."""
-    k = min(n, MOST)
-    return k, max(PERIOD[0], n) if n <= MOST else PERIOD[1]
+    return min(n, MOST), min(max(n, PERIOD[0]), PERIOD[1])
 
 
 def axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Directions:
     """Begin with the axes, with nothing learned."""
     *many, n = shape
     k, pairs = sizes(n)
-    vectors = np.zeros((*many, k + pairs, n), np.result_type(dtype, np.float64))
+    wide = np.result_type(dtype, np.float64)
+    vectors = np.zeros((*many, k, n), wide)
     if k == n:
-        vectors[..., :n, :] = np.eye(n)
-    return Directions(vectors, np.zeros((*many, k + pairs)), np.zeros(many, int)[()])
+        vectors[...] = np.eye(n)
+    moves = np.zeros((*many, pairs, n), wide)
+    return Directions(
+        vectors, np.zeros((*many, k)), moves, moves.copy(), np.zeros(many, np.int32)[()]
+    )
 
 
 def split(directions: Directions) -> tuple[Array, bool]:
     """Return the directions, and whether they span everything, so that nothing is left."""
-    n = directions.vectors.shape[-1]
-    k = sizes(n)[0]
-    return directions.vectors[..., :k, :], k == n
+    k, n = directions.vectors.shape[-2:]
+    return directions.vectors, k == n
 
 
 def times(vectors: Array, x: Array) -> Array:
@@ -96,33 +102,52 @@ def lengths(directions: Directions, delta: Array) -> Array:
     return np.sqrt(squares if whole else squares + delta[..., k:] ** 2)
 
 
-def learn(directions: Directions, moved: Array, change: Array) -> Directions:
-    """Take in what the gradient changed by over a move; a pair that says nothing is left out."""
-    vectors, weights, count = directions
-    left = change - mix(weights * times(vectors, moved), vectors)
-    product = (left * moved).sum(axis=-1)
-    size = np.sqrt((left * left).sum(axis=-1) * (moved * moved).sum(axis=-1))
-    says = (np.abs(product) > PARALLEL * size) & (size < np.inf) & (np.abs(product) > TINY)
-    k, pairs = sizes(vectors.shape[-1])
-    says = says & (count < pairs)  # a long search waits for the renewal
+def learn(directions: Directions, move: Array, change: Array, says: Array) -> Directions:
+    """Collect a move and the change of the gradient over it, in the runs that it says something of."""
+    says = says & (np.abs(move).max(axis=-1) > 0) & (np.abs(change).max(axis=-1) > 0)
     if not says.any():
         return directions
+    moves, changes, count = directions[2:]
     if says.ndim == 0:
-        vectors[k + count], weights[k + count] = left, 1 / product
+        moves[count], changes[count] = move, change
     else:
         rows = np.flatnonzero(says)
-        places = rows, k + count[rows]
-        vectors[places], weights[places] = left[rows], 1 / product[rows]
-    return Directions(vectors, weights, count + says)
-
-
-TINY = 1e-300
+        places = rows, count[rows]
+        moves[places], changes[places] = move[rows], change[rows]
+    return directions._replace(count=(count + says).astype(np.int32)[()])
 
 
 def is_due(directions: Directions) -> Array:
     """Tell in which runs the directions are to be renewed."""
-    due: Array = directions.count >= sizes(directions.vectors.shape[-1])[1]
+    due: Array = directions.count >= directions.moves.shape[-2]
     return due
+
+
+def estimate(directions: Directions) -> tuple[Array, Array]:
+    """Return vectors and weights of the estimate of the Hessian, what was collected taken in."""
+    old, values, moves, changes, count = directions
+    k, n = old.shape[-2:]
+    pairs = moves.shape[-2]
+    vectors = np.concatenate([old, np.zeros((*old.shape[:-2], pairs, n), old.dtype)], axis=-2)
+    weights = np.concatenate([values, np.zeros((*values.shape[:-1], pairs))], axis=-1)
+    for i in range(pairs):
+        size = length(moves[..., i, :])
+        s, y = moves[..., i, :] / size[..., None], changes[..., i, :] / size[..., None]
+        left = y - mix(weights * times(vectors, s), vectors)
+        size = length(left)
+        left = left / size[..., None]
+        cosine = (left * s).sum(axis=-1)
+        weight = size / cosine
+        says = (i < count) & (np.abs(cosine) > PARALLEL) & (np.abs(weight) < np.inf)
+        vectors[..., k + i, :] = np.where(says[..., None], left, 0)
+        weights[..., k + i] = np.where(says, weight, 0)
+    return vectors, weights
+
+
+def length(x: Array) -> Array:
+    """Return the Euclidean norm, or 1 where it is 0."""
+    size = np.sqrt((x * x).sum(axis=-1))
+    return np.where(size > 0, size, 1)[()]
 
 
 def renew(
@@ -133,33 +158,27 @@ def renew(
     `pinned` are coordinates that bounds hold; they keep to themselves.
     """
     old, whole = split(directions)
-    k, n = old.shape[-2:]
-    memory = directions.vectors
+    k = old.shape[-2]
+    memory, weights = estimate(directions)
     if pinned is not None:
         memory = np.where(pinned[..., None, :], 0, memory)
-    vectors, weights = eigenvectors(memory, directions.weights, k, pinned)
-    vectors = vectors.astype(memory.dtype)
-    delta = state.delta.astype(vectors.dtype)
+    vectors, values = eigenvectors(memory, weights, k, pinned)
+    vectors = vectors.astype(old.dtype, order="C")  # of one layout, so that bits do not depend on it
+    delta = state.delta.astype(old.dtype)
     turn = np.matmul(old, vectors.swapaxes(-1, -2))
     squares = mix(delta[..., :k] ** 2, turn * turn)
     if not whole:
         new = vectors - np.matmul(turn.swapaxes(-1, -2), old)
         squares = squares + times(new * new, delta[..., k:] ** 2)
     delta[..., :k] = np.sqrt(squares)
-    pairs = memory.shape[-2] - k
-    return (
-        Directions(
-            np.concatenate([vectors, np.zeros((*vectors.shape[:-2], pairs, n))], axis=-2),
-            np.concatenate([weights, np.zeros((*weights.shape[:-1], pairs))], axis=-1),
-            0 * directions.count,
-        ),
-        RpropState(
-            delta.astype(state.delta.dtype),
-            0 * state.prev_sign,
-            0 * state.prev_update,
-            state.prev_loss,
-        ),
+    forgotten = RpropState(
+        delta.astype(state.delta.dtype),
+        0 * state.prev_sign,
+        0 * state.prev_update,
+        state.prev_loss,
     )
+    renewed = directions._replace(vectors=vectors, values=values, count=0 * directions.count)
+    return renewed, forgotten
 
 
 def eigenvectors(
@@ -189,5 +208,5 @@ def eigenvectors(
     order = np.argsort(-np.abs(values), axis=-1)[..., :k]
     values = np.take_along_axis(values, order, axis=-1)
     basis = np.take_along_axis(basis, order[..., None], axis=-2)
-    real = np.abs(values) > 1e-12 * np.abs(values[..., :1])
+    real = np.abs(values) > NOTHING * np.abs(values[..., :1])
     return basis * real[..., None], values * real

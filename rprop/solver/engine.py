@@ -105,9 +105,7 @@ def resume(run: Run, again: Point, settings: Settings) -> tuple[Run, Array]:
     zero = 0 * run.nfev
     run = replace(run, nit=0, nfev=zero + settings.cost, status=0 * run.status + RUNNING)
     if run.directions is not None:
-        run.directions = run.directions._replace(
-            vectors=run.directions.vectors.copy(), weights=run.directions.weights.copy()
-        )
+        run.directions = type(run.directions)(*(part.copy() for part in run.directions))
     many = run.nfev.shape
     if settings.gtol is not None:
         run.gtol = alike(settings.gtol, many)
@@ -258,14 +256,12 @@ def measure(evaluate: Evaluate, index: Array, trial: Trial) -> Point:
 @quietly
 def absorb(run: Run, trial: Trial, there: Point, settings: Settings) -> None:
     """Go to the trial, or back, and judge whether to go on."""
-    before, searching = run.here, searches(run)
+    searching = searches(run)
     run.nfev = run.nfev + settings.cost * trial.new
     steep = largest_magnitude(there.jac)
     usable = are_finite(there.fun, steep)
     if in_any_run(bottomless := trial.new & (there.fun == -np.inf)):
         run.status = np.where(bottomless, 11, run.status)[()].astype(np.int8)
-    if run.directions is not None:
-        learn(run, trial, before, there, usable)
     if trial.state is None:
         first_step.absorb_trial(run, trial.x, there, usable, searching, settings)
     else:
@@ -303,6 +299,9 @@ def accept(
     moved = trial.new
     if not in_every_run(moved):
         moved = ~in_all_coordinates(trial.x == run.here.x)
+    if run.directions is not None:
+        move, change = trial.x - run.here.x, there.jac - run.here.jac
+        run.directions = directions.learn(run.directions, move, change, usable & trial.new)
     if settings.secant:
         run.along = trial.along
     run.last = choose_by_run(moved, run.here, run.last)
@@ -334,28 +333,20 @@ def retreat(run: Run, lost: Array, settings: Settings) -> None:
     run.blocked = run.blocked | lost
 
 
-def learn(run: Run, trial: Trial, before: Point, there: Point, usable: Array) -> None:
-    """Learn from what the gradient changed by on the way to a trial."""
-    assert run.directions is not None
-    says = (usable & trial.new)[..., None]
-    moved = np.where(says, trial.x - before.x, 0)
-    change = np.where(says, there.jac - before.jac, 0)
-    run.directions = directions.learn(run.directions, moved, change)
-
-
 def renew(run: Run, due: Array, settings: Settings) -> None:
     """Turn to what was learned."""
     assert run.directions is not None
     pinned = held(run) if settings.bounded else None
     if not in_every_run(due):
         rows = np.flatnonzero(due)
-        some = directions.Directions(*(part[rows] for part in run.directions))
+        some = type(run.directions)(*(part[rows] for part in run.directions))
         state = RpropState(*(part[rows] for part in run.state))
         new = directions.renew(some, state, None if pinned is None else pinned[rows])
         for old, renewed in zip(run.directions[:2], new[0], strict=False):
             old[rows] = renewed
-        count = np.where(due, 0, run.directions.count)
-        run.directions = run.directions._replace(count=count)
+        run.directions = run.directions._replace(
+            count=np.where(due, np.int32(0), run.directions.count)
+        )
         fields = [field.copy() for field in run.state[:3]]
         for field, renewed in zip(fields, new[1], strict=False):
             field[rows] = renewed

@@ -59,6 +59,7 @@ def search_first(run: Run) -> None:
 def search_again(run: Run, rows: Array, reason: Array, settings: Settings) -> None:
     """Let some runs go on from their best points, with steps as long as the way from there."""
     way = largest_magnitude((run.here.x - run.best.x) / run.unit).astype(float)
+    afresh = np.maximum(1, 0.1 * largest_magnitude(run.best.x / run.unit)).astype(float)
     run.here = choose_by_run(rows, run.best, run.here)
     run.last = choose_by_run(rows, run.best, run.last)
     run.slope = run.here.jac
@@ -66,7 +67,7 @@ def search_again(run: Run, rows: Array, reason: Array, settings: Settings) -> No
         run.slope = free_slope(run.here, run.lower, run.upper)
     many = np.zeros(run.nfev.shape)[()]
     search = Search(
-        many.astype(np.int8) + LOOK, np.where(way > 0, way, 1)[()], reason, many > 0, many > 0
+        many.astype(np.int8) + LOOK, np.where(way > 0, way, afresh)[()], reason, many > 0, many > 0
     )
     run.search = choose_by_run(rows, search, run.search)
 
@@ -149,6 +150,9 @@ def accept(run: Run, x: Array, there: Point, found: Array, settings: Settings) -
             for array in (update, run.slope, signs)
         )
         steps = directions.carry(run.directions, delta)
+        says = found & ~grown
+        change = there.jac - here.jac
+        run.directions = directions.learn(run.directions, x - here.x, change, says)
     if settings.secant:
         run.along = choose_by_run(found, along, run.along)
     # Signs and moves along directions that were learned say nothing of a step along the axes.

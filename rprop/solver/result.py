@@ -54,8 +54,7 @@ def snapshot(run: Run) -> Run:
     """Copy a run that goes on; only what is learned is written to in place."""
     taken = copy.copy(run)
     if run.directions is not None:
-        vectors, weights, _ = run.directions
-        taken.directions = run.directions._replace(vectors=vectors.copy(), weights=weights.copy())
+        taken.directions = type(run.directions)(*(part.copy() for part in run.directions))
     return taken
 
 

@@ -70,15 +70,13 @@ class Spacer(NamedTuple):
 
 
 class Directions(NamedTuple):
-    """An estimate of the Hessian, M = Σ wᵢ vᵢ vᵢᵀ, whose eigenvectors are the directions.
+    """The learned directions, with what they were learned from and what came since."""
 
-    The first k vectors are those of the last renewal, orthonormal or 0, with their eigenvalues; the
-    others came since.
-    """
-
-    vectors: Array  # (..., k + pairs, n)
-    weights: Array  # (..., k + pairs)
-    count: Array  # (...) pairs since the last renewal
+    vectors: Array  # (..., k, n) orthonormal eigenvectors, or 0
+    values: Array  # (..., k) their eigenvalues
+    moves: Array  # (..., pairs, n) since the last renewal
+    changes: Array  # (..., pairs, n) of the gradient over them
+    count: Array  # (...) how many
 
 
 @dataclass(repr=False)
