@@ -19,7 +19,7 @@ __all__ = ["absorb_trial", "guess", "no_search", "propose_trial", "search_again"
 REST, LOOK, SHRINK, GROW, OPPOSITE = np.arange(5, dtype=np.int8)
 SHORTEST = 4.0**-30  # the shortest trial as a part of the first
 FIRST = 10  # the status of a run whose first search finds no smaller loss
-LONGER = 64  # how much longer than the shortest trial the one against the gradient is
+LONGER = 1024  # how much longer than the shortest trial the one against the gradient is
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -126,9 +126,9 @@ def absorb_trial(
 
     proves = (reason == 4) | (reason == 5)  # finding nothing confirms what was doubted
     nothing = np.where(proves, reason, np.where(rose, FIRST, np.where(lost, 8, 12)))
-    code = np.where(active & opposes & lower, 9, nothing)
-    enough = 4 * np.finfo(x.dtype).eps + settings.ftol
-    little = found & proves & (fell <= enough * np.maximum(1, np.abs(here.fun)))
+    enough = (4 * np.finfo(x.dtype).eps + settings.ftol) * np.maximum(1, np.abs(here.fun))
+    code = np.where(opposes & lower & (fell > enough), 9, nothing)
+    little = found & proves & (fell <= enough)
     ended = (active & opposes) | (failed & ~rose) | little
     run.status = np.where(ended, code, run.status)[()].astype(np.int8)
     run.waits = np.where(found & again, 0, run.waits)[()]

@@ -19,6 +19,7 @@ from rprop.rule import checks
 from rprop.rule.state import Array
 from rprop.rule.variants import VARIANTS
 from rprop.solver.run import Settings
+from rprop.solver.stopping import largest_step
 
 __all__ = ["OPTIONS", "Option", "configure", "defaults", "documented", "suggest", "unknown"]
 
@@ -219,7 +220,7 @@ def checked(given: dict[str, Any], door: str) -> dict[str, Any]:
 def configure(given: dict[str, Any], x: Array, bounded: bool, cost: int) -> Settings:
     """Make settings of checked options, for points of the shape and dtype of `x`."""
     size, dtype = x.shape[-1], x.dtype
-    eps, most = np.finfo(dtype).eps, float(np.sqrt(np.finfo(dtype).max))
+    eps, most = np.finfo(dtype).eps, largest_step(dtype)
     tol, variant = given["tol"], given["variant"]
     learned = given["basis"] == "learned" or (given["basis"] == "auto" and variant is None)
     secant = given["secant"]

@@ -22,7 +22,7 @@ from rprop.solver.per_run import (
 )
 from rprop.solver.run import Run, Settings
 
-__all__ = ["OUTCOMES", "RUNNING", "Outcome", "judge", "relative_gtol", "wait"]
+__all__ = ["OUTCOMES", "RUNNING", "Outcome", "judge", "largest_step", "relative_gtol", "wait"]
 
 
 class Outcome(NamedTuple):
@@ -134,7 +134,7 @@ def judge(run: Run, steep: Array, settings: Settings, may_search: bool = True) -
     reasons = {
         6: lowest <= settings.f_target,
         0: flat,
-        11: lowest <= -BOTTOM,
+        11: lowest < -largest_step(here.x.dtype),
         1: np.asarray(run.nit >= settings.maxiter) | never,
         2: run.nfev + settings.cost > settings.maxfev,
         12: run.unseen >= IDLE,
@@ -153,14 +153,16 @@ def judge(run: Run, steep: Array, settings: Settings, may_search: bool = True) -
         search_again(run, doubtful, reason, settings)
 
 
+def largest_step(dtype: np.dtype[Any]) -> float:
+    """Return how long steps may get; a loss that falls below minus that is taken as unbounded."""
+    return float(np.finfo(dtype).max ** 0.75)
+
+
 def wait(run: Run, settings: Settings) -> None:
     """Count the iterations since the lowest loss fell by more than ftol, relative to it."""
     fell = run.level - run.best.fun > settings.ftol * np.maximum(abs(run.best.fun), 1)
     run.level = np.where(fell, run.best.fun, run.level)[()]
     run.waits = np.where(fell, 0, run.waits + np.int32(1))[()]
-
-
-BOTTOM = np.finfo(float).max / 4
 
 
 def is_settled(run: Run, settings: Settings) -> Array:
