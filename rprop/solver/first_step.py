@@ -98,8 +98,8 @@ def absorb_trial(
 ) -> None:
     """Judge a trial: doubling goes on while the loss falls, quartering until it does not rise.
 
-    Of equal losses only those say something that could have differed: a plateau is accepted, as
-    quartering would not lead off it, but not two losses that are equal by rounding.
+    An equal loss is a plateau, and accepted, as quartering would not lead off it; but after a rise,
+    steps may have become so short that losses are equal by rounding, which says nothing.
     """
     here, (phase, factor, reason, rose, lost) = run.here, run.search
     moved = ~in_all_coordinates(x == here.x)
@@ -108,7 +108,8 @@ def absorb_trial(
     visible = moved & (promised > 4 * np.finfo(x.dtype).eps * np.abs(here.fun))
     shrinks, opposes = (phase == LOOK) | (phase == SHRINK), phase == OPPOSITE
     again = reason != FIRST
-    found = active & moved & ~opposes & (lower | (shrinks & equal & visible))
+    plateau = equal & ((phase == LOOK) | ((phase == SHRINK) & visible))
+    found = active & moved & ~opposes & (lower | plateau)
     grows = found & lower & (phase != SHRINK) & ~again
     rose = rose | (active & usable & (there.fun > here.fun))
     lost = lost | (active & ~usable)

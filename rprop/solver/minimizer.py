@@ -251,8 +251,9 @@ def floats(name: str, value: Any) -> Array:
         x = x.real
     keep = x.dtype.kind == "f" and x.dtype.itemsize > 2
     x = np.array(x, x.dtype.newbyteorder("=") if keep else np.float64, order="C")
-    if not np.isfinite(x).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+    lost = np.argwhere(~np.isfinite(np.atleast_1d(x)))
+    if len(lost):
+        at = tuple(lost[0].tolist())
         where = ", ".join(map(str, at))
-        raise ValueError(f"{name} must be finite; got {x[at]} in {name}[{where}]")
+        raise ValueError(f"{name} must be finite; got {np.atleast_1d(x)[at]} in {name}[{where}]")
     return x

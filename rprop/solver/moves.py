@@ -14,6 +14,8 @@ from rprop.rule.state import Array, RpropState
 __all__ = ["secant"]
 
 PART = 0.05, 0.95  # of the last move that is taken back, at least and at most
+
+GROWTH = 1
 REACH = 2  # distances to the zero that a move may go
 
 
@@ -26,7 +28,15 @@ def secant(before: RpropState, after: RpropState, slope: Array, last_slope: Arra
     flips = (agreement < 0) & (move != 0)
     back = -move * np.clip(zero, *PART)
     shrinks = (agreement > 0) & (np.abs(slope) < np.abs(last_slope)) & (move != 0)
-    ahead = -sign * np.minimum(after.delta, REACH * np.abs(move * zero))
+    way = np.abs(move * zero)  # to the zero
+    delta = np.where(
+        shrinks, np.maximum(after.delta, np.minimum(way, GROWTH * before.delta)), after.delta
+    )
+    ahead = -sign * np.minimum(delta, REACH * way)
     update = np.where(flips, back, np.where(shrinks, ahead, after.prev_update))
     kept = np.where(flips, 0, after.prev_sign).astype(np.int8)
-    return after._replace(prev_sign=kept, prev_update=update.astype(after.delta.dtype))
+    return after._replace(
+        delta=delta.astype(after.delta.dtype),
+        prev_sign=kept,
+        prev_update=update.astype(after.delta.dtype),
+    )
