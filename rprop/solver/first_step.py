@@ -14,9 +14,16 @@ from rprop.solver.bounds import free_slope
 from rprop.solver.per_run import choose_by_run, in_all_coordinates, in_any_run, largest_magnitude
 from rprop.solver.run import Point, Run, Search, Settings
 
-__all__ = ["absorb_trial", "guess", "no_search", "propose_trial", "search_again", "search_first"]
+__all__ = [
+    "absorb_trial",
+    "guess",
+    "no_search",
+    "propose_trial",
+    "search_again",
+    "search_first",
+]
 
-REST, LOOK, SHRINK, GROW, OPPOSITE = np.arange(5, dtype=np.int8)
+DONE, REST, LOOK, SHRINK, GROW, OPPOSITE = np.arange(-1, 5, dtype=np.int8)
 SHORTEST = 4.0**-30  # the shortest trial as a part of the first
 FIRST = 10  # the status of a run whose first search finds no smaller loss
 LONGER = 1024  # how much longer than the shortest trial the one against the gradient is
@@ -44,10 +51,12 @@ def guess(x: Array, lower: Array, upper: Array) -> Array:
     return (np.float64(0.1) * factors * np.minimum(size, width)).astype(x.dtype)
 
 
-def no_search(many: tuple[int, ...]) -> Search:
+def no_search(many: tuple[int, ...], phase: np.int8 = REST) -> Search:
     """Return the search of runs that search for nothing."""
     zeros = np.zeros(many)[()]
-    return Search(zeros.astype(np.int8), zeros + 1, zeros.astype(np.int8), zeros > 0, zeros > 0)
+    return Search(
+        zeros.astype(np.int8) + phase, zeros + 1, zeros.astype(np.int8), zeros > 0, zeros > 0
+    )
 
 
 def search_first(run: Run) -> None:
@@ -120,7 +129,8 @@ def absorb_trial(
     failed = active & shrinks & ~found & ~(visible & (factor > shortest))
     turns = failed & rose  # a look against the gradient tells a wrong one from a kink
     goes_on = active & shrinks & ~found & ~failed
-    phase = np.where(goes_on, SHRINK, np.where(grows, GROW, np.where(turns, OPPOSITE, REST)))
+    phase = np.where(goes_on, SHRINK, np.where(grows, GROW, np.where(turns, OPPOSITE, DONE)))
+    phase = np.where(active, phase, run.search.phase)
     factor = np.where(goes_on, factor / 4, np.where(grows, factor * 2, factor))
     factor = np.where(turns, factor * LONGER, factor)[()]
     run.search = Search(phase.astype(np.int8)[()], factor, reason, rose, lost)
