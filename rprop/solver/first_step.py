@@ -27,6 +27,7 @@ DONE, REST, LOOK, SHRINK, GROW, OPPOSITE = np.arange(-1, 5, dtype=np.int8)
 SHORTEST = 4.0**-30  # the shortest trial as a part of the first
 FIRST = 10  # the status of a run whose first search finds no smaller loss
 LONGER = 1024  # how much longer than the shortest trial the one against the gradient is
+FEW = 10  # coordinates with a factor of their own
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -34,7 +35,8 @@ def guess(x: Array, lower: Array, upper: Array) -> Array:
     """Return Δ0 from the start: a tenth of |x|, where x is 0 of its median, at most of the box.
 
     Fixed factors from 0.9 to 1, no two alike, keep the run off the ray through 0 and off the
-    diagonals, where symmetric functions have their saddles.
+    diagonals, where symmetric functions have their saddles. Only the first coordinates have them:
+    more would break the symmetry of large problems, which is what makes them easy.
     """
     size = np.abs(x)
     size = np.where((size < np.inf) & (size > 1e3 * np.finfo(x.dtype).tiny), size, 0)
@@ -47,7 +49,8 @@ def guess(x: Array, lower: Array, upper: Array) -> Array:
         size = np.where(size > 0, size, np.where(count > 0, sum(halves), 1))
     with np.errstate(over="ignore"):
         width = np.where(upper > lower, upper - lower, np.inf)
-    factors = 1 - 0.1 * (GOLDEN * np.arange(1, x.shape[-1] + 1) % 1)
+    number = np.arange(1, x.shape[-1] + 1)
+    factors = 1 - 0.1 * np.where(number <= FEW, GOLDEN * number % 1, 0)
     return (np.float64(0.1) * factors * np.minimum(size, width)).astype(x.dtype)
 
 
