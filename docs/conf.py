@@ -2,12 +2,15 @@
 
 import os
 import sys
+import textwrap
+from html import escape
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 import nbformat
+from docutils import nodes
 from myst_nb.core.read import read_myst_markdown_notebook
 from sphinx.application import Sphinx
 from sphinx.util import logging
@@ -28,7 +31,7 @@ html_theme_options: dict[str, Any] = {
     "show_prev_next": True,
     "external_links": [{"name": "Try it", "url": "play.html"}],
     "article_header_end": ["notebook"],
-    "footer_start": ["copyright", "licence"],
+    "footer_start": ["copyright", "footer-links"],
     "footer_end": [],
 }
 if REPOSITORY := os.environ.get("RPROP_REPOSITORY"):  # where it lies is known to who publishes it
@@ -47,11 +50,7 @@ extensions = [
     "numpydoc",
     "sphinx.ext.autodoc",
     "sphinx_copybutton",
-    "sphinxext.opengraph",
 ]
-ogp_site_url = os.environ.get("RPROP_SITE", "")
-ogp_social_cards = {"enable": False}
-ogp_enable_meta_description = True  # the first words of a page, for search engines
 myst_enable_extensions = ["colon_fence", "deflist"]
 myst_heading_anchors = 3
 nb_render_markdown_format = "gfm"  # it has tables
@@ -86,9 +85,13 @@ def check_public_names(_: Sphinx, env: object) -> None:
 
 
 def page_extras(
-    app: Sphinx, page: str, _template: str, context: dict[str, Any], _tree: object
+    app: Sphinx, page: str, _template: str, context: dict[str, Any], tree: nodes.document | None
 ) -> None:
-    """Add what only some pages need: the live figures, the link to the notebook."""
+    """Add a description, and what only some pages need: live figures, the link to the notebook."""
+    if tree is not None:
+        first = next((" ".join(p.astext().split()) for p in tree.findall(nodes.paragraph)), "")
+        words = escape(textwrap.shorten(first, 160, placeholder=" ..."), quote=True)
+        context["metatags"] += f'<meta name="description" content="{words}">'
     body = context.get("body", "")
     if "data-figure=" in body or "data-signs=" in body:
         app.add_css_file("live.css")

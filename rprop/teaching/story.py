@@ -23,7 +23,7 @@ STARTS = np.array([-8.0, -5.0, -2.0, 4.0, 7.0, 10.0])
 """Where the searches for the minimum at x = 1 begin."""
 RATES = np.geomspace(1e-20, 1e20, 2001)
 """The learning rates that gradient descent may choose from: 50 a decade."""
-GAP = "loss above the least"
+GAP = "loss − least possible loss"
 COLOURS = {"Rprop": "#0072b2", "Rprop, learned basis": "#009e73"}
 """Told apart by the colour-blind; every other method is orange and dashed."""
 
@@ -137,7 +137,7 @@ def linear_layer(steps: int = 100) -> list[Panel]:
     solution = np.linalg.lstsq(design, targets)[0]
     best = np.mean((design @ solution - targets) ** 2)
     table(
-        ["step", "loss", "above the least", "least delta", "largest delta"],
+        ["step", "loss", "loss - least", "smallest delta", "largest delta"],
         [
             [i, f"{losses[i]:.10f}", losses[i] - best, deltas[i].min(), deltas[i].max()]
             for i in (0, 1, 2, 5, 10, 20, 50, steps)
@@ -219,7 +219,7 @@ def logistic_regression(limit: int = 500) -> list[Panel]:
         panels[units].curves[name] = np.array(model.least) - best
         gap, right = f"{max(result.fun - best, 0):.1e}", f"{model.accuracy(result.x):.1%}"
         rows.append([f"  {name}", result.nfev, f"{result.fun:.6f}", gap, right, f"{held:.1%}"])
-    table(["", "evaluations", "loss", "above least", "training", "test"], rows)
+    table(["", "evaluations", "loss", "loss - least", "training", "test"], rows)
     print("\n   Standardise where you can, and L-BFGS-B needs the fewest evaluations.")
     return [*panels.values()]
 
