@@ -240,11 +240,13 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
-    """Write the figure: trajectories above, losses below."""
+    """Write the figure: trajectories above, losses below; or the trajectories alone."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    for axes, panel in zip(figure.subplot_mosaic("AAABBB;CCDDEE").values(), panels, strict=True):
+    alone = len(panels) == 2
+    figure = Figure(figsize=(9, 3.6) if alone else (11, 7), layout="constrained")
+    layout = figure.subplot_mosaic("AB" if alone else "AAABBB;CCDDEE")
+    for axes, panel in zip(layout.values(), panels, strict=True):
         for name, values in panel.curves.items():
             lines = axes.plot(values, color=COLOURS.get(name, "#d55e00"))
             lines[0].set_label(name)
