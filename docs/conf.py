@@ -39,6 +39,7 @@ if REPOSITORY := os.environ.get("RPROP_REPOSITORY"):  # where it lies is known t
         {"name": "Repository", "url": REPOSITORY, "icon": "fa-solid fa-code-branch"}
     ]
 html_sidebars = {"index": [], "404": []}
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = False
 html_favicon = "_static/favicon.svg"
 html_static_path = ["_static"]
@@ -60,7 +61,9 @@ nb_execution_timeout = 60
 nb_merge_streams = True
 numpydoc_show_class_members = False
 autodoc_typehints = "none"
-default_role = "py:obj"  # a name in a docstring's single backticks is a link where it leads somewhere
+default_role = (
+    "py:obj"  # a name in a docstring's single backticks is a link where it leads somewhere
+)
 copybutton_exclude = ".linenos, .gp, .go"
 exclude_patterns = ["_build", "jupyter_execute"]
 
