@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import rprop
+from rprop.rule import reference
 
 DOCS = Path(__file__).parents[2] / "docs"
 CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -39,6 +40,7 @@ def test_the_examples_run(page):
 def test_every_public_name_is_on_the_site():
     text = "".join(p.read_text("utf-8") for p in DOCS.glob("*.md"))
     listed = set(re.findall(r"^\.\. auto\w+:: (?:rprop\.)?(\w+)", text, re.MULTILINE))
+    assert set(reference.__all__) <= listed
     assert set(rprop.__all__) <= listed
 
 
