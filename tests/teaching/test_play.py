@@ -160,6 +160,7 @@ def test_a_wrong_setting_is_named_beside_its_field_and_ends_stepping(open_page):
     assert abs(text["x"] - field["x"]) < 10
     assert page.get_attribute("#etaPlus", "aria-describedby") == "etaPlus-error"
     assert all(page.is_disabled(f"#{name}") for name in ("step", "back", "reset", "play"))
+    assert "Stepping is off" in page.inner_text("#status")  # the settings may be out of sight
     page.evaluate("document.activeElement.blur()")
     page.keyboard.press("ArrowRight")
     assert shown(page) == {}
