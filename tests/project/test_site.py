@@ -1,6 +1,7 @@
 """The built site in a real browser: ``sphinx-build docs docs/_build/html`` comes first."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -59,6 +60,11 @@ def test_every_page_with_cells_can_be_taken_as_a_notebook(open_page):  # noqa: F
     code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
     assert any("rprop_trace(tape" in text for text in code)
     assert not any(cell.get("outputs") for cell in cells)
+
+
+def test_the_cheat_sheet_prints_on_one_page(open_page):  # noqa: F811
+    pdf = open_page(SITE / "cheatsheet.html").pdf(format="A4")
+    assert len(re.findall(rb"/Type\s*/Page\b", pdf)) == 1
 
 
 @pytest.mark.parametrize("word", ["momentum", "learning rate", "FAQ"])
