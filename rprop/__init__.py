@@ -10,12 +10,14 @@ from rprop.rule.variants import VARIANTS, Variant
 if TYPE_CHECKING:
     from rprop.solver.batch import minimize_batch
     from rprop.solver.minimize import minimize_rprop
+    from rprop.solver.minimizer import Minimizer
     from rprop.solver.multistart import multistart
     from rprop.solver.partitions import PartitionError, dask_map, sum_over
     from rprop.teaching.trace import Trace, rprop_trace
 
 __all__ = [
     "VARIANTS",
+    "Minimizer",
     "PartitionError",
     "RpropState",
     "Trace",
@@ -31,6 +33,7 @@ __all__ = [
 ]
 
 LAZY = {
+    "Minimizer": "solver.minimizer",
     "PartitionError": "solver.partitions",
     "Trace": "teaching.trace",
     "dask_map": "solver.partitions",

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import copy
 import functools
 import operator
-import warnings
+import time
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -16,15 +15,23 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from rprop.rule import checks
 from rprop.rule.state import Array
-from rprop.solver.engine import OUTCOMES, RUNNING, Run, Settings, advance, begin, join, resume
-from rprop.solver.minimize import box, configure, defaults, floats, limits
-from rprop.solver.record import Bar, Path, style
+from rprop.solver.bounds import as_box, limit_anything
+from rprop.solver.engine import advance, begin, resume
+from rprop.solver.history import History
+from rprop.solver.messages import say, warn
+from rprop.solver.minimizer import NEW_LOSS, floats
+from rprop.solver.options import checked, configure, defaults, documented, unknown
+from rprop.solver.progress import Bar
+from rprop.solver.result import Result, snapshot, style
+from rprop.solver.run import Point, Run, Settings, join
+from rprop.solver.stopping import OUTCOMES, RUNNING
 
 __all__ = ["minimize_batch"]
 
 BLOCK = 2**15  # coordinates that advance together, so that temporary arrays stay small
 
 
+@documented("many")
 def minimize_batch(
     fun: Callable[..., Any],
     X0: ArrayLike,
@@ -33,11 +40,7 @@ def minimize_batch(
     callback: Callable[..., Any] | None = None,
     *,
     state: Any = None,
-    history: bool = False,
-    return_all: bool = False,
     return_state: bool = False,
-    progress: bool = False,
-    disp: bool = False,
     **options: Any,
 ) -> OptimizeResult:
     """Minimise many independent functions of the same number of variables at once.
@@ -62,23 +65,13 @@ def minimize_batch(
         Called after every iteration as ``callback(X)``, or as
         ``callback(intermediate_result=...)`` if that is the name of its one parameter, with the
         best points so far of all rows. Raising StopIteration ends what still runs with status 99.
-    history, return_all : bool, optional
-        Record the iterations of all rows in ``result.history``, a list of structured arrays, and
-        their iterates in ``result.allvecs``, a list of arrays of shape (1 + nit, n).
     return_state : bool, optional
         Keep in ``result.state`` what it takes to go on. The memory needed doubles at the most.
     state : optional
-        ``result.state`` of an earlier call to go on with, bit for bit; rows that had ended go on,
-        too, if the options let them. `X0` and `bounds` are ignored then.
-    progress : bool, optional
-        Show a progress bar on standard error, of tqdm where that is installed; the loss shown is
-        the median of the rows that still run.
-    disp : bool, optional
-        Print how many rows ended in which way; warn instead if none succeeded.
-    **options
-        `tol`, `variant`, `etas`, `step_sizes`, `delta0`, `gtol`, `xtol`, `ftol`, `f_target`,
-        `maxiter`, `maxfev`, `basis` and `safeguard` as in `minimize_rprop`; the limits are those
-        of each row. `delta0` may have any shape that broadcasts to (m, n).
+        ``result.state`` of an earlier call to go on with; rows that had ended go on, too, if the
+        options let them. The best point of each row is evaluated once more, as `minimize_rprop`
+        does it. `X0` and `bounds` are ignored then.
+    {options}
 
     Returns
     -------
@@ -109,42 +102,33 @@ def minimize_batch(
     >>> result.x[[0, 2], 0].round(3)
     array([1., 1.])
     """
-    if state is None:
-        X = floats("X0", checks.real("X0", X0))
-        if X.ndim != 2 or not len(X):
-            raise ValueError(
-                "X0 must hold at least one problem in an array of shape (m, n); "
-                f"got shape {X.shape}"
-            )
-        lower, upper = box(bounds, X)
-        limited = limits(lower, upper)
-    elif not state or not isinstance(state, tuple) or not isinstance(state[0], Run):
-        raise TypeError(f"state must be the state of an earlier result; got {state!r}")
-    else:
-        X = state[0].here.x[:1]  # only its shape and dtype will matter
-        X = np.broadcast_to(X, (sum(len(run.index) for run in state), X.shape[1]))
-        limited = any(limits(run.lower, run.upper) for run in state)
-    if unknown := options.keys() - (known := defaults()).keys():
-        raise TypeError(f"minimize_batch got unknown options {sorted(unknown)}")
-    settings, delta, learned = configure(X, limited, 1, **(known | options))
+    if names := unknown(options, defaults("many")):
+        raise TypeError(f"minimize_batch got unknown options: {names}")
+    given = checked(options, "many")
+    X, lower, upper = rows_of(X0, bounds) if state is None else held_by(state)
+    settings = configure(given, X, limit_anything(lower, upper), 1)
     evaluate = Rows(fun, args if isinstance(args, tuple) else (args,), X.shape, X.dtype)
-    path = Path(len(X), history=history, return_all=return_all)
-    batch = Batch(max(1, BLOCK // max(X.shape[1], 1)), path, return_state)
+    history = History(len(X), history=given["history"], return_all=given["return_all"])
+    batch = Batch(max(1, BLOCK // max(X.shape[1], 1)), history, return_state)
     call = style(callback)
-    bar = Bar(settings.maxiter) if progress else None
+    bar = Bar() if given["progress"] else None
+    deadline = time.monotonic() + given["maxtime"]
     index = np.arange(len(X), dtype=np.int32)
-    status = RUNNING
+    ended = RUNNING
     try:
         if state is None:
+            delta = settings.delta0
+            if delta is not None:
+                delta = checks.delta_zero(delta, X.shape, X.dtype)
             for first in range(0, len(X), batch.size):
                 rows = slice(first, first + batch.size)
-                delta0 = delta if isinstance(delta, str) else delta[rows]
-                start = index[rows], X[rows], lower[rows], upper[rows]
-                batch.add(begin(evaluate, *start, delta0, learned, settings))
-            del X, lower, upper, delta, start, delta0  # the runs have them
+                x = np.clip(X[rows], lower[rows], upper[rows])
+                start = Point(x, *evaluate(index[rows], x)), lower[rows], upper[rows]
+                delta0 = None if delta is None else delta[rows]
+                batch.add(begin(index[rows], *start, delta0, settings))
+            del X, lower, upper, delta, start, delta0, x  # the runs have them
         else:
-            for run in state:
-                batch.add(resume(run, settings))
+            batch.resume(state, evaluate, settings)
         batch.compact()
         while batch.runs:
             batch.advance(evaluate, settings)
@@ -153,9 +137,12 @@ def minimize_batch(
             batch.compact()
             try:
                 if call is not None:
-                    call(batch.result())
+                    call(batch.result(whole=False))
             except StopIteration:  # of the callback, not of fun
-                status = 99
+                ended = 99
+                break
+            if time.monotonic() > deadline:
+                ended = 13
                 break
     except BaseException as error:
         if batch.count() == len(index):  # every row has been started
@@ -165,10 +152,39 @@ def minimize_batch(
     finally:
         if bar is not None:
             bar.close()
-    result = batch.result(status)
-    if disp:
+    result = batch.result(ended)
+    if given["disp"]:
         announce(result)
     return result
+
+
+def rows_of(X0: ArrayLike, bounds: Any) -> tuple[Array, Array, Array]:
+    """Check the starts and their bounds."""
+    X = floats("X0", checks.real("X0", X0))
+    if X.ndim != 2 or not len(X):
+        raise ValueError(
+            f"X0 must hold at least one problem in an array of shape (m, n); got shape {X.shape}"
+        )
+    return X, *as_box(bounds, X)
+
+
+def held_by(state: Any) -> tuple[Array, Array, Array]:
+    """Check the state of an earlier call; of its points only shape and dtype matter."""
+    if not isinstance(state, tuple) or not state or not isinstance(state[0], Run):
+        hint = ""
+        if isinstance(state, Run):
+            hint = ", which is that of one run: minimize_rprop goes on with it"
+        raise TypeError(f"state must be the state of an earlier result; got {state!r}{hint}")
+    index = np.concatenate([np.atleast_1d(run.index) for run in state])
+    if not np.array_equal(np.sort(index), np.arange(len(index))):
+        raise ValueError(
+            f"state must hold every row of one earlier result; got rows {np.sort(index).tolist()}"
+        )
+    x = state[0].here.x[:1]
+    X = np.broadcast_to(x, (len(index), x.shape[1]))
+    bounded = any(limit_anything(run.lower, run.upper) for run in state)
+    side = np.zeros_like(X) if bounded else np.full_like(X, np.inf)
+    return X, -side, side
 
 
 class Rows:
@@ -226,22 +242,33 @@ class Summary(NamedTuple):
 class Batch:
     """Rows that run, in blocks, and what became of the others."""
 
-    def __init__(self, size: int, path: Path, keep: bool) -> None:
-        self.size, self.path, self.keep = size, path, keep
+    def __init__(self, size: int, history: History, keep: bool) -> None:
+        self.size, self.history, self.keep = size, history, keep
         self.runs: list[Run] = []
         self.done: list[Summary] = []
         self.ended: list[Run] = []  # if they are to be kept
 
     def add(self, run: Run) -> None:
         """Take on a block of rows."""
-        self.path.add(run, run.nfev)
+        self.history.add(run, run.nfev)
         self.runs.append(run)
 
     def advance(self, evaluate: Rows, settings: Settings) -> None:
         """Take one step with every row."""
         for run in self.runs:
             advance(run, evaluate, settings)
-            self.path.add(run, run.nfev)
+            self.history.add(run, run.nfev)
+
+    def resume(self, state: tuple[Run, ...], evaluate: Rows, settings: Settings) -> None:
+        """Take on the blocks of an earlier call."""
+        differ = False
+        for old in state:
+            x = old.best.x
+            run, changed = resume(old, Point(x, *evaluate(old.index, x)), settings)
+            differ = differ or bool(changed.any())
+            self.add(run)
+        if differ:
+            warn(NEW_LOSS, RuntimeWarning)
 
     def compact(self) -> None:
         """Drop rows that have ended, and join blocks that have become small."""
@@ -282,10 +309,10 @@ class Batch:
         """Return the median of the best losses of the rows that run."""
         return float(np.median(np.concatenate([run.best.fun for run in self.runs])))
 
-    def result(self, running: int = RUNNING) -> OptimizeResult:
+    def result(self, running: int = RUNNING, whole: bool = True) -> OptimizeResult:
         """Describe all rows by their best points; rows that run have the given status."""
         parts = [*self.done, *map(summary, self.runs)]
-        result = OptimizeResult()
+        result = Result()
         for name in Summary._fields[1:]:
             columns = [getattr(part, name) for part in parts]
             result[name] = np.empty((self.count(), *columns[0].shape[1:]), columns[0].dtype)
@@ -297,10 +324,11 @@ class Batch:
         result.message = np.empty(self.count(), object)
         for code in np.unique(result.status):
             rows = np.flatnonzero(result.status == code)
-            result.success[rows], result.message[rows] = OUTCOMES[code]
-        self.path.fill(result)
-        if self.keep:
-            result.state = (*self.ended, *map(copy.copy, self.runs))
+            result.success[rows], result.message[rows], _ = OUTCOMES[code]
+        if whole:
+            self.history.fill(result)
+        if whole and self.keep:
+            result.state = (*self.ended, *map(snapshot, self.runs))
         return result
 
 
@@ -317,6 +345,6 @@ def announce(result: OptimizeResult) -> None:
         for code in np.unique(result.status)
     ]
     if not result.success.any():
-        warnings.warn("; ".join(lines), OptimizeWarning, stacklevel=3)
+        warn("; ".join(lines), OptimizeWarning)
         return
-    print("\n".join(lines))
+    say("\n".join(lines))

@@ -1,71 +1,214 @@
-"""The learned basis: a change of coordinates around the step, for losses with rotated valleys.
+"""Learned directions: a change of coordinates around the step, for losses with rotated valleys.
 
 Rprop sees one coordinate at a time, so a valley across the axes is invisible to it. Here the
-coordinates are ``z = Qᵀx`` with Q the eigenvectors of a running mean of ``y yᵀ / |y|²``, where y
-is the change of the gradient over one move: directions in which the gradient changes alike
-become one coordinate. The rule itself does not know.
+coordinates are the slopes along k directions, the eigenvectors of an estimate M of the Hessian, and
+what is left along the axes. M is the sum of what the symmetric rank-one formula adds for each
+move s that changed the gradient by y:
+
+    M ← M + r rᵀ / (rᵀ s),   r = y - M s,   from M = 0 [1]_.
+
+Its eigenvalues serve only to choose directions; how long steps are stays the business of the rule.
+Pairs (s, y) are collected and taken in when the directions are renewed, every few moves; where there
+are more variables than directions, M is kept as the k eigenpairs of largest magnitude, so that a
+step costs O(n k) and no matrix of n rows and columns is ever made.
+
+References
+----------
+.. [1] A. R. Conn, N. I. M. Gould and Ph. L. Toint, "Convergence of quasi-Newton matrices generated
+       by the symmetric rank one update", Mathematical Programming 50, 1991, 177-195.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any
 
 import numpy as np
 
 from rprop.rule.state import Array, RpropState
+from rprop.solver.run import Directions
 
-DECAY = 0.95  # of the running mean, per move
-PERIOD = 10  # moves between two renewals of the basis, or n if that is more
-LIMIT = 500  # variables: a step costs O(n²), a renewal O(n³)
+__all__ = ["axes", "carry", "enter", "learn", "leave", "lengths"]
 
-
-class Basis(NamedTuple):
-    """An orthogonal basis, and what it is learned from; leading axes are independent."""
-
-    vectors: Array  # (..., n, n) Q, one basis vector a column
-    memory: Array  # (..., n, n) the running mean
-    age: Array  # (...) moves since the basis was renewed
+MOST = 50  # directions
+PERIOD = 5, 10  # moves between two renewals: n, within these
+PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
+NOTHING = 1e-12  # the part of the largest eigenvalue below which one says nothing
 
 
-def identity(shape: tuple[int, ...]) -> Basis:
-    """Start from the coordinate axes, with nothing learned."""
-    memory = np.zeros((*shape, shape[-1]))
-    return Basis(memory + np.eye(shape[-1]), memory, np.zeros(shape[:-1], int)[()])
+def sizes(n: int) -> tuple[int, int]:
+    """Return how many directions there are and how many moves until they are renewed."""
+    return min(n, MOST), min(max(n, PERIOD[0]), PERIOD[1])
 
 
-def enter(basis: Basis, slope: Array) -> Array:
-    """Express gradients in the basis: Qᵀg."""
-    return np.matmul(slope[..., None, :], basis.vectors)[..., 0, :]
-
-
-def leave(basis: Basis, update: Array) -> Array:
-    """Express moves in the coordinates of the user: Qu."""
-    return np.matmul(basis.vectors, update[..., None])[..., 0]
-
-
-def learn(basis: Basis, state: RpropState, change: Array) -> tuple[Basis, RpropState]:
-    """Take in a change of the gradient; from time to time renew the basis."""
-    size = np.abs(change).max(axis=-1, keepdims=True)
-    moved = (size[..., 0] > 0) & np.isfinite(size[..., 0])
-    unit = np.where(moved[..., None], change, 0) / np.where(moved[..., None], size, 1)
-    unit = unit / np.where(moved, np.sqrt((unit * unit).sum(axis=-1)), 1)[..., None]
-    keep = np.where(moved, DECAY, 1.0)[..., None, None]
-    memory = keep * basis.memory + (1 - keep) * unit[..., None] * unit[..., None, :]
-    basis = Basis(basis.vectors, memory, basis.age + moved)
-    due = basis.age >= max(PERIOD, change.shape[-1])
-    return renew(basis, state, due) if due.any() else (basis, state)
-
-
-def renew(basis: Basis, state: RpropState, due: Array) -> tuple[Basis, RpropState]:
-    """Turn to the eigenvectors of what was learned; Δ is carried over, signs are forgotten."""
-    vectors, delta = basis.vectors.copy(), state.delta.copy()
-    _, vectors[due] = np.linalg.eigh(basis.memory[due].astype(float))  # longdouble it does not do
-    turn = np.matmul(basis.vectors[due].swapaxes(-1, -2), vectors[due])
-    delta[due] = np.sqrt(np.matmul(delta[due][..., None, :] ** 2, turn**2))[..., 0, :]
-    forget = ~due[..., None]
-    return (
-        Basis(vectors, basis.memory, np.where(due, 0, basis.age)[()]),
-        state._replace(
-            delta=delta, prev_sign=state.prev_sign * forget, prev_update=state.prev_update * forget
-        ),
+def axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Directions:
+    """Begin with the axes, with nothing learned."""
+    *many, n = shape
+    k, pairs = sizes(n)
+    wide = np.result_type(dtype, np.float64)
+    vectors = np.zeros((*many, k, n), wide)
+    if k == n:
+        vectors[...] = np.eye(n)
+    moves = np.zeros((*many, pairs, n), wide)
+    return Directions(
+        vectors, np.zeros((*many, k)), moves, moves.copy(), np.zeros(many, np.int32)[()]
     )
+
+
+def split(directions: Directions) -> tuple[Array, bool]:
+    """Return the directions, and whether they span everything, so that nothing is left."""
+    k, n = directions.vectors.shape[-2:]
+    return directions.vectors, k == n
+
+
+def times(vectors: Array, x: Array) -> Array:
+    """Return the products of vectors with x."""
+    return np.matmul(vectors, x[..., None])[..., 0]
+
+
+def mix(numbers: Array, vectors: Array) -> Array:
+    """Return a sum of vectors."""
+    return np.matmul(numbers[..., None, :], vectors)[..., 0, :]
+
+
+def enter(directions: Directions, x: Array) -> Array:
+    """Express a gradient or a move along the directions, and what is left of it along the axes."""
+    v, whole = split(directions)
+    z = times(v, x)
+    return z if whole else np.concatenate([z, x - mix(z, v)], axis=-1)
+
+
+def leave(directions: Directions, u: Array) -> Array:
+    """Express a move in the coordinates of the user; steps along the axes are projected first."""
+    v, whole = split(directions)
+    if whole:
+        return mix(u, v)
+    k = v.shape[-2]
+    rest = u[..., k:]
+    return rest + mix(u[..., :k] - times(v, rest), v)
+
+
+def carry(directions: Directions, delta: Array) -> Array:
+    """Turn step sizes along the axes into step sizes along the directions."""
+    v, whole = split(directions)
+    along = np.sqrt(times(v * v, delta * delta)).astype(delta.dtype)
+    return along if whole else np.concatenate([along, delta], axis=-1)
+
+
+def lengths(directions: Directions, delta: Array) -> Array:
+    """Turn step sizes along the directions into step sizes along the axes."""
+    v, whole = split(directions)
+    k = v.shape[-2]
+    squares = mix(delta[..., :k] ** 2, v * v)
+    return np.sqrt(squares if whole else squares + delta[..., k:] ** 2)
+
+
+def learn(directions: Directions, move: Array, change: Array, says: Array) -> Directions:
+    """Collect a move and the change of the gradient over it, in the runs that it says something of."""
+    says = says & (np.abs(move).max(axis=-1) > 0) & (np.abs(change).max(axis=-1) > 0)
+    if not says.any():
+        return directions
+    moves, changes, count = directions[2:]
+    if says.ndim == 0:
+        moves[count], changes[count] = move, change
+    else:
+        rows = np.flatnonzero(says)
+        places = rows, count[rows]
+        moves[places], changes[places] = move[rows], change[rows]
+    return directions._replace(count=(count + says).astype(np.int32)[()])
+
+
+def is_due(directions: Directions) -> Array:
+    """Tell in which runs the directions are to be renewed."""
+    due: Array = directions.count >= directions.moves.shape[-2]
+    return due
+
+
+def estimate(directions: Directions) -> tuple[Array, Array]:
+    """Return vectors and weights of the estimate of the Hessian, what was collected taken in."""
+    old, values, moves, changes, count = directions
+    k, n = old.shape[-2:]
+    pairs = moves.shape[-2]
+    vectors = np.concatenate([old, np.zeros((*old.shape[:-2], pairs, n), old.dtype)], axis=-2)
+    weights = np.concatenate([values, np.zeros((*values.shape[:-1], pairs))], axis=-1)
+    for i in range(pairs):
+        size = length(moves[..., i, :])
+        s, y = moves[..., i, :] / size[..., None], changes[..., i, :] / size[..., None]
+        left = y - mix(weights * times(vectors, s), vectors)
+        size = length(left)
+        left = left / size[..., None]
+        cosine = (left * s).sum(axis=-1)
+        weight = size / cosine
+        says = (i < count) & (np.abs(cosine) > PARALLEL) & (np.abs(weight) < np.inf)
+        vectors[..., k + i, :] = np.where(says[..., None], left, 0)
+        weights[..., k + i] = np.where(says, weight, 0)
+    return vectors, weights
+
+
+def length(x: Array) -> Array:
+    """Return the Euclidean norm, or 1 where it is 0."""
+    size = np.sqrt((x * x).sum(axis=-1))
+    return np.where(size > 0, size, 1)[()]
+
+
+def renew(
+    directions: Directions, state: RpropState, pinned: Array | None
+) -> tuple[Directions, RpropState]:
+    """Turn to the eigenvectors of what was learned; Δ is carried over, signs are forgotten.
+
+    `pinned` are coordinates that bounds hold; they keep to themselves.
+    """
+    old, whole = split(directions)
+    k = old.shape[-2]
+    memory, weights = estimate(directions)
+    if pinned is not None:
+        memory = np.where(pinned[..., None, :], 0, memory)
+    vectors, values = eigenvectors(memory, weights, k, pinned)
+    vectors = vectors.astype(
+        old.dtype, order="C"
+    )  # of one layout, so that bits do not depend on it
+    delta = state.delta.astype(old.dtype)
+    turn = np.matmul(old, vectors.swapaxes(-1, -2))
+    squares = mix(delta[..., :k] ** 2, turn * turn)
+    if not whole:
+        new = vectors - np.matmul(turn.swapaxes(-1, -2), old)
+        squares = squares + times(new * new, delta[..., k:] ** 2)
+    delta[..., :k] = np.sqrt(squares)
+    forgotten = RpropState(
+        delta.astype(state.delta.dtype),
+        0 * state.prev_sign,
+        0 * state.prev_update,
+        state.prev_loss,
+    )
+    renewed = directions._replace(vectors=vectors, values=values, count=0 * directions.count)
+    return renewed, forgotten
+
+
+def eigenvectors(
+    vectors: Array, weights: Array, k: int, pinned: Array | None
+) -> tuple[Array, Array]:
+    """Return the k eigenvectors of Σ wᵢ vᵢ vᵢᵀ with the largest eigenvalues in magnitude."""
+    vectors, weights = vectors.astype(float), weights.astype(float)  # LAPACK has no longdouble
+    n = vectors.shape[-1]
+    if n <= vectors.shape[-2]:
+        full = np.matmul(vectors.swapaxes(-1, -2) * weights[..., None, :], vectors)
+        if pinned is not None:  # far from the other eigenvalues, and from each other
+            scale = np.abs(full).sum(axis=(-1, -2))[..., None] + 1
+            held = np.where(pinned, scale * (2 + np.arange(n) / n), 0)
+            full = full + held[..., None] * np.eye(n)
+        values, columns = np.linalg.eigh(full)
+        basis = columns.swapaxes(-1, -2)
+        if pinned is not None:
+            values = np.where(
+                np.matmul(basis * basis, (1.0 * pinned)[..., None])[..., 0] > 0.5, 0, values
+            )
+        if k == n:
+            return basis, values
+    else:
+        q, r = np.linalg.qr(vectors.swapaxes(-1, -2))
+        values, inner = np.linalg.eigh(np.matmul(r * weights[..., None, :], r.swapaxes(-1, -2)))
+        basis = np.matmul(q, inner).swapaxes(-1, -2)
+    order = np.argsort(-np.abs(values), axis=-1)[..., :k]
+    values = np.take_along_axis(values, order, axis=-1)
+    basis = np.take_along_axis(basis, order[..., None], axis=-2)
+    real = np.abs(values) > NOTHING * np.abs(values[..., :1])
+    return basis * real[..., None], values * real

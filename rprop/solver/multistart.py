@@ -8,14 +8,16 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy._lib._util import MapWrapper  # what SciPy's own methods use
 from scipy.optimize import OptimizeResult
 from scipy.stats import qmc
 
 from rprop.rule import checks
 from rprop.rule.state import Array
 from rprop.solver.batch import minimize_batch
-from rprop.solver.minimize import box, floats, minimize_rprop
+from rprop.solver.bounds import as_box
+from rprop.solver.minimize import minimize_rprop
+from rprop.solver.minimizer import floats
+from rprop.solver.scipy_private import MapWrapper
 
 __all__ = ["multistart"]
 
@@ -154,7 +156,7 @@ def sample(bounds: Any, n_starts: int | None, rng: Any, sampling: str) -> Array:
     else:
         bounds = list(bounds)
         size = len(bounds)
-    lower, upper = box(bounds, np.zeros(size))
+    lower, upper = as_box(bounds, np.zeros(size))
     if not (np.isfinite(lower) & np.isfinite(upper)).all():
         raise ValueError(f"bounds must be finite unless X0 is given; got {bounds!r}")
     engine = SAMPLES[sampling](size, rng=rng)

@@ -1,4 +1,4 @@
-"""What is done with arrays of one run or of many, whose rows are the runs: reduce, choose, copy."""
+"""Arrays with something of each run, of one or of many whose rows are the runs: reduce, choose, copy."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from rprop.rule.state import Array
 FEW = 8  # coordinates that are better combined one by one
 
 
-def first(values: Array) -> Array:
+def first_coordinate(values: Array) -> Array:
     """Return the first coordinate of each run; of one run as a scalar."""
     result: Array = values.T[0]
     return result
@@ -24,7 +24,7 @@ def first(values: Array) -> Array:
 # many runs of few coordinates it is several times faster to combine whole columns.
 
 
-def largest(values: Array) -> Array:
+def largest_magnitude(values: Array) -> Array:
     """Return the largest magnitude of each run; 0 of none."""
     sizes = np.abs(values)
     if sizes.ndim == 1 and sizes.size:
@@ -36,7 +36,7 @@ def largest(values: Array) -> Array:
     return result  # type: ignore[no-any-return]
 
 
-def whole(flags: Array) -> Array:
+def in_all_coordinates(flags: Array) -> Array:
     """Tell for each run whether it is so in all coordinates."""
     if flags.ndim == 1:
         return flags[flags.argmin()]  # type: ignore[no-any-return]
@@ -44,47 +44,47 @@ def whole(flags: Array) -> Array:
     return result  # type: ignore[no-any-return]
 
 
-def finite(fun: Array, steep: Array) -> Array:
+def are_finite(fun: Array, steep: Array) -> Array:
     """Tell where a loss and the largest component of its gradient are finite."""
     usable: Array = (abs(fun) < np.inf) & (steep < np.inf)
     return usable
 
 
-def some(runs: Array) -> bool:
+def in_any_run(runs: Array) -> bool:
     """Tell whether it is so in any run; NumPy's `any` is six times slower for one run."""
     return bool(runs.any() if runs.ndim else runs)
 
 
-def every(runs: Array) -> bool:
+def in_every_run(runs: Array) -> bool:
     """Tell whether it is so in all runs."""
     return bool(runs.all() if runs.ndim else runs)
 
 
-def choose(rows: Array, a: Any, b: Any) -> Any:
+def choose_by_run(rows: Array, a: Any, b: Any) -> Any:
     """Return `a` in the given runs and `b` elsewhere; of tuples, every part."""
-    if every(rows):
+    if in_every_run(rows):
         return a
-    return merge(rows, a, b) if some(rows) else b
+    return merge_by_run(rows, a, b) if in_any_run(rows) else b
 
 
-def merge(rows: Array, a: Any, b: Any) -> Any:
+def merge_by_run(rows: Array, a: Any, b: Any) -> Any:
     """Do the same with arrays of equal shapes and dtypes, of which both will be needed."""
     if isinstance(a, tuple):
-        return type(a)(*(merge(rows, *pair) for pair in zip(a, b, strict=True)))
-    return np.where(rows, items(a), items(b)).view(a.dtype).reshape(a.shape)
+        return type(a)(*(merge_by_run(rows, *pair) for pair in zip(a, b, strict=True)))
+    return np.where(rows, as_items(a), as_items(b)).view(a.dtype).reshape(a.shape)
 
 
-def items(values: Array) -> Array:
+def as_items(values: Array) -> Array:
     """View what there is of each run as one item; NumPy moves items faster than their parts."""
     flat = np.ascontiguousarray(values).reshape(len(values), -1)
     return flat.view(f"V{flat.itemsize * flat.shape[1]}")[:, 0] if values.ndim > 1 else values
 
 
-def remake(make: Callable[..., Array], made: dict[Any, Array], values: Sequence[Any]) -> Any:
+def rebuild_array(make: Callable[..., Array], made: dict[Any, Array], values: Sequence[Any]) -> Any:
     """Make an array, or a tuple of them, unless it has been made."""
     if isinstance(values[0], tuple):
         parts = zip(*values, strict=True)
-        return type(values[0])(*(remake(make, made, part) for part in parts))
+        return type(values[0])(*(rebuild_array(make, made, part) for part in parts))
     if not isinstance(values[0], np.ndarray):
         return values[0]
     key = tuple(map(id, values))
@@ -93,7 +93,7 @@ def remake(make: Callable[..., Array], made: dict[Any, Array], values: Sequence[
     return made[key]
 
 
-def shared(*values: Array) -> bool:
+def share_one_row(*values: Array) -> bool:
     """Tell whether all rows are one row in memory, as bounds of all runs are."""
     if any(array.strides[0] for array in values):
         return False

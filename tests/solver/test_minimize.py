@@ -21,7 +21,8 @@ from rprop import minimize_batch, minimize_rprop
 
 OPTIONS = [
     {},
-    {"basis": "learned"},
+    {"basis": None},
+    {"basis": "learned", "variant": "irprop+"},
     {"safeguard": "armijo"},
     {"variant": "rprop-", "ftol": 1e-12},
     {"variant": "irprop-", "delta0": 0.1},
@@ -116,7 +117,7 @@ def test_evaluations(fun, x0, options, maxfev):
 
 
 @settings(max_examples=60)
-@given(functions, starts, st.sampled_from([o for o in OPTIONS if "basis" not in o]), st.data())
+@given(functions, starts, st.sampled_from(OPTIONS), st.data())
 def test_bounds_are_never_left(fun, x0, options, data):
     lower = np.array(data.draw(st.lists(st.floats(-3, 3), min_size=len(x0), max_size=len(x0))))
     width = data.draw(
@@ -223,7 +224,8 @@ def test_a_state_that_is_none(minimizer):
 @pytest.mark.parametrize(
     ("options", "status"),
     [
-        ({}, 4),
+        ({}, 0),
+        ({"gtol": 0, "ftol": 0}, 4),
         ({"gtol": 1e-3}, 0),
         ({"maxiter": 7}, 1),
         ({"maxfev": 9}, 2),
@@ -413,7 +415,14 @@ def test_the_safeguard_converges_where_the_rule_alone_stalls():
         z = turn @ x
         return float(20 * z[0] ** 2 + z[1] ** 2), turn.T @ (np.array([40.0, 2.0]) * z)
 
-    options = {"jac": True, "maxiter": 10_000, "xtol": 0, "etas": (0.01, 1.0001)}
+    options = {
+        "jac": True,
+        "maxiter": 10_000,
+        "xtol": 0,
+        "etas": (0.01, 1.0001),
+        "basis": None,
+        "ftol": 0,
+    }
     alone = minimize_rprop(valley, [3.0, 1.0], **options)
     guarded = minimize_rprop(valley, [3.0, 1.0], safeguard="armijo", **options)
     assert np.abs(alone.jac).max() > 1
@@ -438,8 +447,7 @@ def test_kinds_of_x0(x0, dtype):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"basis": "own"}, "basis must be None or 'learned'; got 'own'"),
-        ({"basis": "learned", "bounds": [(0, 1)] * 2}, "basis='learned' takes no bounds"),
+        ({"basis": "own"}, "basis must be None or 'learned' or 'auto'; got 'own'"),
         ({"safeguard": True}, "safeguard must be None or 'armijo'; got True"),
         ({"gtol": -1}, "gtol must be a number that is not negative; got -1"),
         ({"maxfev": 0}, "maxfev must be at least 1"),

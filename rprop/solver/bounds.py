@@ -1,0 +1,81 @@
+"""The box: as the user gives it, and what it does to gradients and moves."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import Bounds
+
+from rprop.rule.state import Array
+from rprop.solver.run import Point
+
+__all__ = ["as_box", "free_slope", "limit_anything"]
+
+
+def as_box(bounds: Any, x: Array) -> tuple[Array, Array]:
+    """Return bounds in either of SciPy's formats as two arrays of the dtype of `x`."""
+    if bounds is None:
+        bounds = Bounds()
+    if isinstance(bounds, Bounds):
+        pair = bounds.lb, bounds.ub
+    else:
+        bounds = list(bounds)
+        if len(bounds) != x.shape[-1]:
+            raise ValueError(
+                "The number of bounds is not compatible with the length of `x0`: "
+                f"bounds must be {x.shape[-1]} pairs (low, high), or a scipy.optimize.Bounds; "
+                f"got {len(bounds)}"
+            )
+        try:
+            pair = (
+                [-np.inf if low is None else low for low, _ in bounds],
+                [np.inf if high is None else high for _, high in bounds],
+            )
+        except (TypeError, ValueError):
+            raise ValueError(
+                "bounds must be pairs (low, high), or a scipy.optimize.Bounds for two arrays; "
+                f"got {bounds!r}"
+            ) from None
+    try:
+        sides = [np.asarray(side, float) for side in pair]
+    except (TypeError, ValueError):
+        raise TypeError(f"bounds must hold numbers or None; got {bounds!r}") from None
+    try:
+        lower, upper = np.broadcast_arrays(*sides)
+        np.broadcast_to(lower, x.shape)
+    except ValueError:
+        message = "The number of bounds is not compatible with the length of `x0`."
+        raise ValueError(message) from None
+    if np.isnan(lower).any() or np.isnan(upper).any():
+        raise ValueError(f"bounds must not be NaN; got {bounds!r}")
+    if (lower > upper).any():
+        raise ValueError("An upper bound is less than the corresponding lower bound.")
+    low, high = inside(lower, x.dtype, np.inf), inside(upper, x.dtype, -np.inf)
+    empty = (low > high) | (low == np.inf) | (high == -np.inf)
+    if empty.any():
+        at = tuple(int(i) for i in np.argwhere(empty)[0])
+        raise ValueError(
+            f"bounds must leave room for a finite number of dtype {x.dtype}; "
+            f"got ({lower[at]}, {upper[at]})"
+        )
+    return np.broadcast_to(low, x.shape), np.broadcast_to(high, x.shape)
+
+
+def inside(side: Array, dtype: np.dtype[Any], inward: float) -> Array:
+    """Convert a side of the box; rounding must not lead outside."""
+    with np.errstate(all="ignore"):
+        rounded = side.astype(dtype)
+        outside = rounded < side if inward > 0 else rounded > side
+        return np.where(outside, np.nextafter(rounded, dtype.type(inward)), rounded)
+
+
+def limit_anything(lower: Array, upper: Array) -> bool:
+    """Tell whether bounds limit anything."""
+    return bool((lower > -np.inf).any() or (upper < np.inf).any())
+
+
+def free_slope(here: Point, lower: Array, upper: Array) -> Array:
+    """Return the gradient with 0 where it pushes against a bound."""
+    x, jac = here.x, here.jac
+    return np.where((x <= lower) & (jac > 0) | (x >= upper) & (jac < 0), 0, jac)

@@ -1,0 +1,167 @@
+"""How long a step is to begin with: guessed from the start, then searched for.
+
+The search is used again where a run goes on from its best point, which is where `stopping` doubts
+that it has converged. One trial is one evaluation, so a search can be stopped and resumed anywhere.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rprop.rule.state import Array, RpropState
+from rprop.solver import directions
+from rprop.solver.bounds import free_slope
+from rprop.solver.per_run import choose_by_run, in_all_coordinates, in_any_run, largest_magnitude
+from rprop.solver.run import Point, Run, Search, Settings
+
+__all__ = ["absorb_trial", "guess", "no_search", "propose_trial", "search_again", "search_first"]
+
+REST, LOOK, SHRINK, GROW, OPPOSITE = np.arange(5, dtype=np.int8)
+SHORTEST = 4.0**-30  # the shortest trial as a part of the first
+FIRST = 10  # the status of a run whose first search finds no smaller loss
+LONGER = 1024  # how much longer than the shortest trial the one against the gradient is
+GOLDEN = (5**0.5 - 1) / 2
+
+
+def guess(x: Array, lower: Array, upper: Array) -> Array:
+    """Return Δ0 from the start: a tenth of |x|, where x is 0 of its median, at most of the box.
+
+    Fixed factors from 0.9 to 1, no two alike, keep the run off the ray through 0 and off the
+    diagonals, where symmetric functions have their saddles.
+    """
+    size = np.abs(x)
+    size = np.where((size < np.inf) & (size > 1e3 * np.finfo(x.dtype).tiny), size, 0)
+    if not size.all():
+        count = np.count_nonzero(size, axis=-1, keepdims=True)
+        rising = np.sort(np.where(size > 0, size, np.inf), axis=-1)
+        halves = [
+            np.take_along_axis(rising, k, axis=-1) / 2 for k in ((count - 1) // 2, count // 2)
+        ]
+        size = np.where(size > 0, size, np.where(count > 0, sum(halves), 1))
+    with np.errstate(over="ignore"):
+        width = np.where(upper > lower, upper - lower, np.inf)
+    factors = 1 - 0.1 * (GOLDEN * np.arange(1, x.shape[-1] + 1) % 1)
+    return (np.float64(0.1) * factors * np.minimum(size, width)).astype(x.dtype)
+
+
+def no_search(many: tuple[int, ...]) -> Search:
+    """Return the search of runs that search for nothing."""
+    zeros = np.zeros(many)[()]
+    return Search(zeros.astype(np.int8), zeros + 1, zeros.astype(np.int8), zeros > 0, zeros > 0)
+
+
+def search_first(run: Run) -> None:
+    """Let runs begin with a search."""
+    search = no_search(run.nfev.shape)
+    run.search = search._replace(phase=search.phase + LOOK, reason=search.reason + np.int8(FIRST))
+
+
+def search_again(run: Run, rows: Array, reason: Array, settings: Settings) -> None:
+    """Let some runs go on from their best points, with steps as long as the way from there."""
+    way = largest_magnitude((run.here.x - run.best.x) / run.unit).astype(float)
+    afresh = np.maximum(1, 0.1 * largest_magnitude(run.best.x / run.unit)).astype(float)
+    run.here = choose_by_run(rows, run.best, run.here)
+    run.last = choose_by_run(rows, run.best, run.last)
+    run.slope = run.here.jac
+    if settings.bounded:
+        run.slope = free_slope(run.here, run.lower, run.upper)
+    many = np.zeros(run.nfev.shape)[()]
+    search = Search(
+        many.astype(np.int8) + LOOK, np.where(way > 0, way, afresh)[()], reason, many > 0, many > 0
+    )
+    run.search = choose_by_run(rows, search, run.search)
+
+
+def lengths(run: Run, settings: Settings) -> Array:
+    """Return the step sizes of the next trial."""
+    low, high = settings.step_sizes
+    delta = np.clip(run.search.factor[..., None] * run.unit, low, high)
+    return delta.astype(run.unit.dtype)
+
+
+def propose_trial(run: Run, settings: Settings) -> Array:
+    """Return the next trial of runs that search."""
+    phase, delta = run.search.phase, lengths(run, settings)
+    move = -np.sign(run.slope) * delta
+    if in_any_run(phase == OPPOSITE):
+        move = np.where((phase == OPPOSITE)[..., None], -move, move)
+    if in_any_run(phase == GROW):  # from the trial before, of half the length, in its direction
+        size = delta.shape[-1]
+        signs, before = run.state.prev_sign[..., -size:], run.state.delta[..., -size:]
+        move = np.where((phase == GROW)[..., None], -(signs * (delta - before)), move)
+    x: Array = np.clip(run.here.x + move, run.lower, run.upper).astype(run.here.x.dtype)
+    return x
+
+
+def absorb_trial(
+    run: Run, x: Array, there: Point, usable: Array, active: Array, settings: Settings
+) -> None:
+    """Judge a trial: doubling goes on while the loss falls, quartering until it does not rise.
+
+    Of equal losses only those say something that could have differed: a plateau is accepted, as
+    quartering would not lead off it, but not two losses that are equal by rounding.
+    """
+    here, (phase, factor, reason, rose, lost) = run.here, run.search
+    moved = ~in_all_coordinates(x == here.x)
+    lower, equal = usable & (there.fun < here.fun), usable & (there.fun == here.fun)
+    promised = (np.abs(run.slope) * np.abs(x - here.x)).sum(axis=-1)
+    visible = moved & (promised > 4 * np.finfo(x.dtype).eps * np.abs(here.fun))
+    shrinks, opposes = (phase == LOOK) | (phase == SHRINK), phase == OPPOSITE
+    again = reason != FIRST
+    found = active & moved & ~opposes & (lower | (shrinks & equal & visible))
+    grows = found & lower & (phase != SHRINK) & ~again
+    rose = rose | (active & usable & (there.fun > here.fun))
+    lost = lost | (active & ~usable)
+    fell = here.fun - there.fun
+    accept(run, x, there, found, settings)
+
+    shortest = np.maximum(np.where(again, np.min(settings.xtol), 0), SHORTEST)
+    failed = active & shrinks & ~found & ~(visible & (factor > shortest))
+    turns = failed & rose  # a look against the gradient tells a wrong one from a kink
+    goes_on = active & shrinks & ~found & ~failed
+    phase = np.where(goes_on, SHRINK, np.where(grows, GROW, np.where(turns, OPPOSITE, REST)))
+    factor = np.where(goes_on, factor / 4, np.where(grows, factor * 2, factor))
+    factor = np.where(turns, factor * LONGER, factor)[()]
+    run.search = Search(phase.astype(np.int8)[()], factor, reason, rose, lost)
+
+    proves = (reason == 4) | (reason == 5)  # finding nothing confirms what was doubted
+    nothing = np.where(proves, reason, np.where(rose, FIRST, np.where(lost, 8, 12)))
+    enough = (4 * np.finfo(x.dtype).eps + settings.ftol) * np.maximum(1, np.abs(here.fun))
+    code = np.where(opposes & lower & (fell > enough), 9, nothing)
+    little = found & proves & (fell <= enough)
+    ended = (active & opposes) | (failed & ~rose) | little
+    run.status = np.where(ended, code, run.status)[()].astype(np.int8)
+    run.waits = np.where(found & again, 0, run.waits)[()]
+
+
+def accept(run: Run, x: Array, there: Point, found: Array, settings: Settings) -> None:
+    """Move runs to trials that are to be kept."""
+    if not in_any_run(found):
+        return
+    grown, first = run.search.phase == GROW, found & (run.search.reason == FIRST)
+    delta, here = lengths(run, settings), run.here
+    signs = np.sign(run.slope)
+    undoes = settings.variant.on_flip == "undo"  # half the step back is the trial before this one
+    origin = choose_by_run(grown, run.last if undoes else here, here)
+    update, along, steps = (x - origin.x).astype(x.dtype), run.slope, delta
+    if run.directions is not None:
+        update, along, signs = (
+            directions.enter(run.directions, array).astype(array.dtype)
+            for array in (update, run.slope, signs)
+        )
+        steps = directions.carry(run.directions, delta)
+        says = found & ~grown
+        change = there.jac - here.jac
+        run.directions = directions.learn(run.directions, x - here.x, change, says)
+    if settings.secant:
+        run.along = choose_by_run(found, along, run.along)
+    # Signs and moves along directions that were learned say nothing of a step along the axes.
+    signs = np.sign(signs).astype(np.int8) * first[..., None]
+    signs = choose_by_run(grown, run.state.prev_sign, signs)
+    begun = RpropState(steps, signs, update * first[..., None], here.fun)
+    run.state = choose_by_run(found, begun, run.state)
+    run.last = choose_by_run(found, origin, run.last)
+    run.here = choose_by_run(found, there, here)
+    run.best = choose_by_run(found, there, run.best)  # an exception of the next trial may end it
+    run.unit = choose_by_run(first, np.minimum(run.unit, delta), run.unit)
+    run.blocked = run.blocked & ~found

@@ -1,0 +1,76 @@
+"""What is kept of every iteration, if asked for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from scipy.optimize import OptimizeResult
+
+from rprop.rule.state import Array
+from rprop.solver import directions
+from rprop.solver.per_run import largest_magnitude
+from rprop.solver.run import Run
+
+__all__ = ["HISTORY", "History"]
+
+#: The fields of `result.history`, and what they tell of an iteration.
+HISTORY = {
+    "nit": (int, "its number"),
+    "nfev": (int, "evaluations so far"),
+    "fun": (float, "the loss"),
+    "best_fun": (float, "the lowest loss so far"),
+    "grad_norm": (float, "the largest component of the gradient that could still move"),
+    "delta_min": (float, "the smallest step size"),
+    "delta_median": (float, "the median of the step sizes"),
+    "delta_max": (float, "the largest step size"),
+    "flips": (int, "how many slopes changed sign and were answered by this iteration"),
+}
+ROW = [(name, kind) for name, (kind, _) in HISTORY.items()]
+
+
+class History:
+    """The iterations of one run or of many."""
+
+    def __init__(self, count: int, *, history: bool, return_all: bool) -> None:
+        self.index: list[Array] = []
+        self.kept: dict[str, list[Array]] = {}
+        self.kept |= {"history": []} if history else {}
+        self.kept |= {"allvecs": []} if return_all else {}
+        self.flips = np.zeros(count, int)  # sign changes that the next step answers
+
+    def add(self, run: Run, nfev: Any) -> None:
+        """Keep an iteration, or the start."""
+        if self.kept:
+            self.index.append(run.index)
+        if "allvecs" in self.kept:
+            self.kept["allvecs"].append(run.here.x.copy())
+        if "history" in self.kept:
+            self.kept["history"].append(self.line(run, nfev))
+
+    def line(self, run: Run, nfev: Any) -> Array:
+        """Describe an iteration; flips are the sign changes that it answered."""
+        slope = run.slope
+        if run.directions is not None:
+            slope = directions.enter(run.directions, slope)
+        delta, index = run.state.delta, run.index
+        line = np.empty(index.shape, ROW)
+        line["nit"], line["nfev"] = run.nit, nfev
+        line["fun"], line["best_fun"] = run.here.fun, run.best.fun
+        line["grad_norm"], line["flips"] = largest_magnitude(run.slope), self.flips[index]
+        functions: dict[str, Any] = {"min": np.min, "median": np.median, "max": np.max}
+        for name, function in functions.items():
+            line[f"delta_{name}"] = function(delta, axis=-1) if delta.shape[-1] else np.nan
+        self.flips[index] = np.count_nonzero(np.sign(slope) * run.state.prev_sign < 0, axis=-1)
+        return line[()]
+
+    def fill(self, result: OptimizeResult) -> None:
+        """Add what was kept to the result of one run, or to that of many as a list by runs."""
+        for name, parts in self.kept.items():
+            if not self.index[0].ndim:
+                result[name] = np.array(parts, ROW) if name == "history" else [*parts]
+                continue
+            index, values = np.concatenate(self.index), np.concatenate(parts)
+            order = np.argsort(index, kind="stable")
+            starts = np.searchsorted(index[order], np.arange(1, len(self.flips)))
+            result[name] = np.split(values[order], starts)

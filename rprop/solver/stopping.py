@@ -1,0 +1,195 @@
+"""When a run ends, and what its result may claim.
+
+Success is a statement about the point that is returned, the best one. Rules that fire elsewhere,
+or after steps that only shrank for want of usable values, or where the slope is still large, prove
+nothing: the run goes on from its best point, and ends only where a search finds nothing lower.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from rprop.rule.state import Array
+from rprop.solver import directions
+from rprop.solver.first_step import search_again
+from rprop.solver.per_run import (
+    first_coordinate,
+    in_all_coordinates,
+    in_any_run,
+    largest_magnitude,
+)
+from rprop.solver.run import Run, Settings
+
+__all__ = ["OUTCOMES", "RUNNING", "Outcome", "judge", "largest_step", "relative_gtol", "wait"]
+
+
+class Outcome(NamedTuple):
+    """How a run can end."""
+
+    success: bool
+    message: str
+    advice: str
+
+
+RUNNING = -1
+#: Status codes of a result.
+OUTCOMES = {
+    RUNNING: Outcome(False, "The run goes on.", ""),
+    0: Outcome(
+        True,
+        "Converged: the projected gradient is within gtol.",
+        "Nothing. For a more accurate point, give a smaller gtol.",
+    ),
+    1: Outcome(
+        False,
+        "Maximum number of iterations has been reached (maxiter).",
+        "Go on with state=result.state, or give a larger maxiter or looser tolerances.",
+    ),
+    2: Outcome(
+        False,
+        "Maximum number of function evaluations has been reached (maxfev).",
+        "Go on with state=result.state, or give a larger maxfev or looser tolerances.",
+    ),
+    3: Outcome(
+        False,
+        "The loss or its gradient is not finite at x0.",
+        "Start elsewhere, or add bounds that keep x where the loss is defined.",
+    ),
+    4: Outcome(
+        True,
+        "Converged: every step size is within xtol.",
+        "Nothing. If result.jac is not small, the minimum is a kink, or as exact as rounding lets "
+        "it be.",
+    ),
+    5: Outcome(
+        True,
+        "Converged: the loss fell by no more than ftol over the window.",
+        "Nothing. For a more accurate point, give a smaller ftol, or ftol=0.",
+    ),
+    6: Outcome(True, "The loss reached f_target.", "Nothing."),
+    7: Outcome(
+        True,
+        "All independent variables were fixed by bounds.",
+        "Widen the bounds if a variable was meant to move.",
+    ),
+    8: Outcome(
+        False,
+        "Stalled: every step from the best point led to values that are not finite, or to a "
+        "plateau with a higher loss and no slope.",
+        "See that the loss is defined around result.x; add bounds; scale the variables.",
+    ),
+    9: Outcome(
+        False,
+        "No step along the negative gradient lowers the loss, but a step against it does: the "
+        "gradient may be wrong; see scipy.optimize.check_grad.",
+        "Compare the gradient with scipy.optimize.check_grad; look for a wrong sign.",
+    ),
+    10: Outcome(
+        False,
+        "No smaller loss was found near the best point, along the gradient or against it, though "
+        "its gradient is not within gtol.",
+        "The point may be a minimum at a kink. Compare the gradient with "
+        "scipy.optimize.check_grad; start elsewhere to be sure.",
+    ),
+    11: Outcome(
+        False,
+        "The loss seems unbounded below: it fell as far as numbers go.",
+        "Add bounds, or a penalty that keeps the loss from falling for ever.",
+    ),
+    12: Outcome(
+        False,
+        "Steps have become too short to reach any point that was not evaluated before.",
+        "Accept result.x, which is as exact as its dtype lets it be here, or give xtol > 0.",
+    ),
+    13: Outcome(
+        False,
+        "The time limit has been reached (maxtime).",
+        "Go on with state=result.state, or give a larger maxtime.",
+    ),
+    14: Outcome(
+        False,
+        "Finite differences saw no change of the loss in any variable; see finite_diff_rel_step.",
+        "Give longer steps by finite_diff_rel_step, or the gradient.",
+    ),
+    99: Outcome(False, "`callback` raised `StopIteration`.", "As your callback meant it."),
+}
+
+WINDOW = 20  # iterations over which ftol looks for progress
+SMALL = 1e-4  # the part of the slope at the start below which a slope is no reason to doubt
+IDLE = 1000  # iterations without an evaluation after which nothing more is to be expected
+
+
+def judge(run: Run, steep: Array, settings: Settings, may_search: bool = True) -> None:
+    """Set the status of runs that are to stop; the first reason counts."""
+    here, lowest, status = run.here, run.best.fun, run.status
+    never = status != status
+    at_best = here.fun <= lowest
+    flat = (steep <= run.gtol) & at_best
+    still = is_settled(run, settings) if here.x.size else never
+    idle = never
+    if settings.ftol:
+        idle = run.waits >= WINDOW
+    reasons = {
+        6: lowest <= settings.f_target,
+        0: flat,
+        11: lowest < -largest_step(here.x.dtype),
+        1: np.asarray(run.nit >= settings.maxiter) | never,
+        2: run.nfev + settings.cost > settings.maxfev,
+        12: run.unseen >= IDLE,
+    }
+    settled = still | idle
+    if not in_any_run(settled) and not any(map(in_any_run, reasons.values())):
+        return
+    proven = settled & at_best & ~run.blocked & (steep <= SMALL * run.steep)
+    reasons = {6: reasons[6], 0: flat, 4: proven & still, 5: proven & idle, **reasons}
+    for code, reason in reasons.items():
+        status = np.where((status == RUNNING) & reason, code, status)[()]
+    run.status = status.astype(np.int8)
+    doubtful = settled & ~proven & (status == RUNNING)
+    if may_search and in_any_run(doubtful):
+        reason = np.where(run.blocked, 8, np.where(still, 4, 5)).astype(np.int8)
+        search_again(run, doubtful, reason, settings)
+
+
+def largest_step(dtype: np.dtype[Any]) -> float:
+    """Return how long steps may get; a loss that falls below minus that is taken as unbounded."""
+    return float(np.finfo(dtype).max ** 0.75)
+
+
+def wait(run: Run, settings: Settings) -> None:
+    """Count the iterations since the lowest loss fell by more than ftol, relative to it."""
+    fell = run.level - run.best.fun > settings.ftol * np.maximum(abs(run.best.fun), 1)
+    run.level = np.where(fell, run.best.fun, run.level)[()]
+    run.waits = np.where(fell, 0, run.waits + np.int32(1))[()]
+
+
+def is_settled(run: Run, settings: Settings) -> Array:
+    """Tell where no step size exceeds xtol; a coordinate without slope does not move."""
+    x, delta, unit, xtol = run.here.x, run.state.delta, run.unit, settings.xtol
+    if run.directions is None:
+        numbers = delta, x, unit, run.slope
+        if not np.ndim(xtol):  # looking at one coordinate is cheap
+            still = within(xtol, *map(first_coordinate, numbers))
+            if not in_any_run(still):
+                return still
+        return in_all_coordinates(within(xtol, *numbers))
+    size = np.maximum(largest_magnitude(x), largest_magnitude(unit))
+    still = np.min(delta, axis=-1) <= np.max(xtol) * size
+    if not in_any_run(still):
+        return still
+    sloping = directions.enter(run.directions, run.slope) != 0
+    lengths = directions.lengths(run.directions, delta * sloping)
+    return still & in_all_coordinates(within(xtol, lengths, x, unit, run.slope))
+
+
+def within(xtol: Any, delta: Array, x: Array, unit: Array, slope: Array) -> Array:
+    """Tell where Δ is within xtol."""
+    small: Array = (delta <= xtol * abs(x)) | (delta <= xtol * unit) | (slope == 0)
+    return small
+
+
+def relative_gtol(steep: Array) -> Array:
+    """1e-8, but relative to a start whose gradient is small: Rprop works where it vanishes."""
+    return 1e-8 * np.minimum(1, steep)
