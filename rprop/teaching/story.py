@@ -24,7 +24,8 @@ STARTS = np.array([-8.0, -5.0, -2.0, 4.0, 7.0, 10.0])
 RATES = np.geomspace(1e-20, 1e20, 2001)
 """The learning rates that gradient descent may choose from: 50 a decade."""
 GAP = "loss − least possible loss"
-COLOURS = {"Rprop": "#0072b2", "Rprop, learned basis": "#009e73"}
+AXES = "iRprop+ on the axes"
+COLOURS = {"Rprop": "#0072b2", AXES: "#009e73"}
 """Told apart by the colour-blind; every other method is orange and dashed."""
 
 
@@ -180,7 +181,7 @@ class Logistic:
 
 METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
     "Rprop": (minimize_rprop, {}),
-    "Rprop, learned basis": (minimize_rprop, {"basis": "learned"}),
+    AXES: (minimize_rprop, {"variant": "irprop+"}),
     "L-BFGS-B": ("L-BFGS-B", {"ftol": 0.0}),
 }
 LIMITS = {"L-BFGS-B": "maxfun"}
