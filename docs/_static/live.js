@@ -16,12 +16,29 @@
   const choice = options => make("select", {}, ...options.map(([value, text]) => make("option", { value }, text)));
   const VARIANTS = Object.entries(Rprop.NAMES);
 
-  // Along what the steps of the ellipse are taken: the columns of a rotation by this angle of the ellipse.
-  // A further row, such as directions learned on the way, goes here.
+  // Along what the steps of the ellipse are taken: the angle of the directions at first, and whether they are learned.
   const DIRECTIONS = {
     axes: { title: "the axes", turn: () => 0 },
     own: { title: "the ellipse’s own directions", turn: angle => angle },
+    learned: { title: "directions learned on the way", turn: () => 0, learns: true },
   };
+  const EVERY = 5; // steps between two renewals of learned directions
+
+  // The eigenvectors of a symmetric estimate of the Hessian, built up from zero out of moves and changes of the gradient.
+  function learner() {
+    let [p, q, r] = [0, 0, 0], before = null; // the matrix [[p, q], [q, r]]; the last point and gradient
+    return {
+      see(x, g) {
+        if (before) {
+          const [s, t] = x.map((c, i) => c - before.x[i]), [y, z] = g.map((c, i) => c - before.g[i]);
+          const [a, b] = [y - p * s - q * t, z - q * s - r * t], along = a * s + b * t;
+          if (Math.abs(along) > 1e-8 * Math.hypot(a, b) * Math.hypot(s, t)) [p, q, r] = [p + a * a / along, q + a * b / along, r + b * b / along];
+        }
+        before = { x, g };
+      },
+      angle: () => Math.atan2(2 * q, p - r) / 2,
+    };
+  }
   const turned = ([a, b], angle) => { // the coordinates of (a, b) along directions turned by the angle
     const [c, s] = angle ? [Math.cos(angle), Math.sin(angle)] : [1, 0];
     return [c * a + s * b, c * b - s * a];
@@ -48,7 +65,8 @@
     const px = p => [(p[0] / SPAN + 1) * SIZE / 2, (1 - p[1] / SPAN) * SIZE / 2];
     const edge = p => p.map(c => Math.max(3, Math.min(SIZE - 3, c)));
     function run() {
-      const a = angle.value * Math.PI / 180, by = DIRECTIONS[along.value].turn(a);
+      const a = angle.value * Math.PI / 180, { turn, learns } = DIRECTIONS[along.value], learned = learner();
+      let by = turn(a);
       const look = z => { // z along the directions of the steps; u along those of the ellipse
         const u = turned(z, a - by);
         return { f: (u[0] * u[0] + STIFF * u[1] * u[1]) / 2, g: turned([u[0], STIFF * u[1]], by - a) };
@@ -56,14 +74,21 @@
       let x = turned(start, by), state = Rprop.init(x, 0.5);
       const rows = [];
       for (let k = 0; k <= STEPS * 5; k++) {
+        if (learns && k > 0 && k % EVERY === 0) { // Δ goes along, signs are forgotten
+          const now = learned.angle(), [c, s] = [Math.cos(now - by) ** 2, Math.sin(now - by) ** 2], [d, e] = state.delta.map(v => v * v);
+          x = turned(turned(x, -by), now);
+          state = { ...Rprop.init(x, [Math.sqrt(c * d + s * e), Math.sqrt(s * d + c * e)]), prevLoss: state.prevLoss };
+          by = now;
+        }
         const { f, g } = look(x);
-        rows.push({ x: turned(x, -by), f, delta: state.delta });
+        if (learns) learned.see(turned(x, -by), turned(g, -by));
+        rows.push({ x: turned(x, -by), f, delta: state.delta, by });
         ({ x, state } = Rprop.step(x, g, state, variant.value, [0.5, 1.2], [0, 50], f));
       }
-      return { rows, a, by };
+      return { rows, a };
     }
     function draw() {
-      const { rows, a, by } = run(), t = Number(steps.value), degrees = -a * 180 / Math.PI;
+      const { rows, a } = run(), t = Number(steps.value), { by } = rows[t], degrees = -a * 180 / Math.PI;
       const path = rows.slice(0, t + 1).map(r => edge(px(r.x))), [u, v] = path[t], unit = SIZE / (2 * SPAN);
       const levels = [0.3, 0.8, 1.5, 2.4, 3.5, 4.8].map(r => make("ellipse", { cx: 0, cy: 0, rx: r * unit, ry: r * unit / Math.sqrt(STIFF),
         transform: `translate(${SIZE / 2} ${SIZE / 2}) rotate(${degrees})`, fill: "none", stroke: "currentcolor", "stroke-opacity": 0.35 }));
@@ -82,6 +107,7 @@
       draw_sizes(rows, t);
       const done = rows.findIndex(r => r.f <= GOAL * rows[0].f);
       told.textContent = `Step ${t}: x = (${rows[t].x.map(show).join(", ")}), Δ = (${rows[t].delta.map(show).join(", ")}), f = ${show(rows[t].f)}. ` +
+        (turns ? `The steps go along directions turned by ${show((Math.round(by * 1800 / Math.PI) / 10 + 180) % 90)}°. ` : "") +
         (done < 0 ? `In ${rows.length - 1} steps f does not fall to a millionth.` : `f falls to a millionth in ${done} steps.`);
     }
     function draw_sizes(rows, t) {

@@ -102,6 +102,13 @@ def test_a_turn_hinders_steps_along_the_axes_only(show):
     losses = np.array([ellipse(x, np.pi / 6)[0] for x in trace.rows["x"]])
     assert turned == np.argmax(losses <= 1e-6 * losses[0])
     page.select_option("select >> nth=0", "own")
+    assert "turned by 30°" in page.inner_text("output")
+    assert steps_taken(page) < turned
+    page.select_option("select >> nth=0", "learned")
+    set_range(page, 0, 4)
+    assert "turned by 0°" in page.inner_text("output")
+    set_range(page, 0, 20)  # some moves tell all of a quadratic in two variables
+    assert "turned by 30°" in page.inner_text("output")
     assert steps_taken(page) < turned
     assert turned > 1.5 * straight
 
