@@ -87,7 +87,11 @@ class Trace:
             + f"<td {left}>{row[-1]}</td></tr>"
             for row in body
         )
-        return f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
+        table = f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
+        return (  # a wide table scrolls by itself, by keyboard too
+            '<div tabindex="0" role="region" aria-label="the run as a table"'
+            f' style="overflow-x: auto">{table}</div>'
+        )
 
 
 def rprop_trace(
