@@ -82,13 +82,15 @@ def broadcast(name: str, value: Array, shape: tuple[int, ...]) -> Array:
         ) from None
 
 
-def delta_zero(delta0: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+def delta_zero(
+    delta0: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any], name: str = "delta0"
+) -> Array:
     """Check the initial step size, as the dtype of the state has it."""
     with np.errstate(all="ignore"):
-        array = real("delta0", delta0).astype(dtype)
+        array = real(name, delta0).astype(dtype)
     if not (np.isfinite(array) & (array > 0)).all():
-        raise ValueError(f"delta0 must be finite and positive; got {delta0!r}")
-    return broadcast("delta0", array, shape)
+        raise ValueError(f"{name} must be finite and positive; got {delta0!r}")
+    return broadcast(name, array, shape)
 
 
 def row(variant: str | Variant) -> Variant:

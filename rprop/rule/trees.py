@@ -81,12 +81,11 @@ def registered(value: Any) -> Node | None:
     jax = sys.modules.get("jax")
     if jax is None:
         return None
-    util = jax.tree_util
-    children, structure = util.tree_flatten(value, is_leaf=lambda x: x is not value)
-    if util.treedef_is_leaf(structure):
+    children, structure = jax.tree_util.tree_flatten(value, is_leaf=lambda x: x is not value)
+    if len(children) == 1 and children[0] is value:
         return None
     keys = [f"[{i}]" for i in range(len(children))]
-    return Node(keys, children, lambda new: util.tree_unflatten(structure, new))
+    return Node(keys, children, lambda new: jax.tree_util.tree_unflatten(structure, new))
 
 
 def attributes(value: Any) -> Node | None:
