@@ -151,13 +151,13 @@ class Rprop(torch.optim.Optimizer):
             low, high = group["step_sizes"]
             fresh = rprop_init(flat, min(max(float(group["lr"]), low), high))
             state.update(shaped(fresh._asdict(), w.shape))
-        old = RpropState(**shaped(state, (-1,)))
+        old: Any = shaped(state, (-1,))
         if isinstance(loss, torch.Tensor):
             loss = loss.detach().to(p.device).reshape(())
         new, after = rprop_step(
             flat,
             real(-grad if group["maximize"] else grad).reshape(-1),
-            old,
+            RpropState(**old),
             group["etas"],
             group["step_sizes"],
             variant=group["variant"],
