@@ -2,6 +2,10 @@
 
 Shapes, dtypes and libraries are checked. Values of arrays are not: they may be on another device,
 or not yet known, as under `jax.jit` or in dask.
+
+The package array-api-compat is used where a library needs it, and not asked for the namespace of
+every argument: NumPy and JAX then need nothing beside them, and the step of NumPy does not pay for
+the question.
 """
 
 from __future__ import annotations

@@ -3,6 +3,11 @@
 The kernel runs once on symbols, and the NumPy calls it would make are written down, each with the
 place of its result. Every block then replays the list: the calls are the kernel's own, hence so
 are the bits.
+
+For a sum ``a + b * c`` the list would read: multiply places 1 and 2 into place 3; add places 0 and 3
+into place 4. Place 3 is free afterwards, and the next result of its dtype goes there, so that a block
+needs few arrays. A step compiled by numba is faster still (``benchmarks/bench_step.py``), but asks
+for numba and a compiler's time; this one asks for NumPy alone.
 """
 
 from __future__ import annotations
