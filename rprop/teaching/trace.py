@@ -158,6 +158,7 @@ def rprop_trace(
     rows = np.empty((steps, len(chosen)), ROW)
     at = tuple(np.array(chosen, int).reshape(len(chosen), params.ndim).T)
     for k in range(steps):
+        new: Array
         loss, grad = grads(params) if callable(grads) else look(k)
         gradient = np.asarray(grad)
         new, after = rprop_step(
