@@ -7,7 +7,10 @@ In the test suite of a framework::
     check(MyStepper, variant="irprop-").assert_ok()
 """
 
-from rprop.conformance.checker import Failure, Report, check, load
+from rprop.conformance.cases import load
+from rprop.conformance.checker import check
 from rprop.conformance.identify import Identity, identify
+from rprop.conformance.limits import Limits
+from rprop.conformance.report import Failure, Report
 
-__all__ = ["Failure", "Identity", "Report", "check", "identify", "load"]
+__all__ = ["Failure", "Identity", "Limits", "Report", "check", "identify", "load"]

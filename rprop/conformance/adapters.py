@@ -17,7 +17,7 @@ from typing import Any, NamedTuple, NoReturn
 
 import numpy as np
 
-from rprop.conformance.checker import MakeStepper
+from rprop.conformance.cases import MakeStepper
 from rprop.conformance.snippets import fill, literal
 from rprop.rule.state import Array
 from rprop.rule.step import rprop_init, rprop_step

@@ -1,0 +1,261 @@
+"""Find the fault behind the failures: one fault, one name."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+
+from rprop.conformance.cases import MakeStepper, floats
+from rprop.conformance.fitted import retold, rule_labels
+from rprop.conformance.flags import FLAGS
+from rprop.conformance.identify import Identity, identify
+from rprop.conformance.limits import Limits
+from rprop.conformance.models import Model, Tape, differences, path, published
+from rprop.conformance.report import Failure, Report
+from rprop.rule.state import Array
+
+__all__ = ["diagnosed", "diagnosis"]
+
+Examine = Callable[[list[dict[str, Any]]], tuple[dict[str, str], list[Failure], int]]
+#: What a step shows of the rule itself; every other flag belongs to a tape.
+RULE = (
+    "first-step",
+    "same-sign",
+    "sign-flip",
+    "after-flip",
+    "zero-gradient",
+    "after-zero",
+    "loss-rose",
+    "loss-fell",
+    "loss-equal",
+    "undo-after-undo",
+    "undo-length",
+    "delta-min",
+    "delta-max",
+)
+TAPES = ("many-coordinates", "masked-zeros", "long-tape", "rounding")
+#: Flags that are told from what is seen, whatever else is wrong.
+SEEN = ("shape-dtype", "gradient-changed", "stale-update", "undo-length")
+#: A move that is off by less, relative to its length, may follow the rule in other arithmetic.
+ROUNDING = {"float64": 1e-6, "float32": 2e-6, "float16": 1e-2}
+
+
+def diagnosed(case: dict[str, Any], step: int, was: Array, actual: Array, hidden: bool) -> str:
+    """Name the bug of one step: the flag it bears, unless the numbers tell more."""
+    flags = ["", *(line["flag"] for line in case["steps"])]
+    line = case["steps"][step - 1]
+    wanted = np.array(floats(line["params"], case["repeat"]))
+    with np.errstate(all="ignore"):
+        right, wrong = wanted - was.astype(float), actual.astype(float) - was.astype(float)
+        rounding = ROUNDING[case["dtype"]] * max(1, step / 4)
+        unit = np.spacing(np.abs(wanted).astype(case["dtype"])).astype(float)
+        off = np.abs(wrong - right)
+        if (off <= rounding * np.abs(right) + 4 * unit * (right != 0)).all():
+            return "rounding"
+        i = int((wrong != right).argmax())
+        length = wrong[i] / right[i] if right[i] else np.inf
+    eta_minus, eta_plus = floats(case["etas"])
+    delta = floats(line["delta"], case["repeat"])[i]
+    undoes = case["variant"].endswith("+") and flags[step] in ("sign-flip", "loss-rose")
+    if undoes and length > 0 and abs(wrong[i]) != delta:
+        return "undo-length"
+    after = hidden and flags[step] in ("after-flip", "undo-after-undo")
+    if after and length > 0 and length not in (eta_minus, eta_plus):
+        return flags[step - 1]  # the step size was wrong already
+    return flags[step]
+
+
+def rounded(actual: Array, wanted: Array, dtype: str) -> bool:
+    """Tell whether step sizes may differ by their arithmetic alone."""
+    if actual.shape != wanted.shape:
+        return False
+    with np.errstate(all="ignore"):
+        off = np.abs(actual.astype(float) / wanted.astype(float) - 1)
+    return bool((off <= ROUNDING[dtype]).all())
+
+
+def diagnosis(
+    report: Report,
+    make_stepper: MakeStepper,
+    chosen: list[dict[str, Any]],
+    limits: Limits,
+    examine: Examine,
+) -> Report:
+    """Give every failure the flag of the fault that explains it, and say which one leads."""
+    cases = {case["id"]: case for case in chosen}
+    found = [*report.failures, *report.tolerated]
+    dtype = cases[(report.failures or found)[0].case]["dtype"]
+    try:
+        identity: Identity | None = identify(make_stepper, dtype, limits=limits.but(factor=1.0))
+    except (Exception, SystemExit):  # noqa: BLE001, what it raises is among the failures
+        identity = None
+    models = []
+    if identity is not None:
+        everyone = [identity, *(other for _, other in identity.others)]
+        models = [one.model for one in everyone if one.model is not None]
+    expected = published(report.variant)._replace(factor=limits.factor)
+    faults = [fault for model in models for fault in differences(model, expected)]
+    notes = [text for flag, text, _ in faults]
+    attracted = identity is not None and any(
+        "depends on the parameters" in text for one in everyone for text in one.faults
+    )
+    flags, extra = dict(report.flags), []
+    relabelled = relabel(found, cases, models, expected, faults, attracted)
+    first = next((m for m in models if m.factor != limits.factor or m.constant is not None), None)
+    leads = any(f.flag == "first-step" for f in relabelled)
+    if leads and first is not None and first.first == "move" and first.kept:
+        anew = [
+            retold(case, factor_of(first, floats(case["etas"])), first.constant) for case in chosen
+        ]
+        cleared = [m._replace(factor=1.0, constant=None) for m in models]
+        again, more, _ = examine(anew)
+        rest = [f for m in cleared for f in differences(m, published(report.variant))]
+        named = relabel(
+            more, {c["id"]: c for c in anew}, cleared, published(report.variant), rest, attracted,
+            first,
+        )
+        length = f"delta0 times {first.factor}"
+        length = length if first.constant is None else f"{first.constant:.10g}"
+        note = f"compared as if the first move, {length}, were right"
+        extra = [replace(f, note=note) for f in named if f.flag != "first-step"]
+        flags = {name: again[name] if flags[name] == "not applicable" else flags[name] for name in flags}
+    relabelled += extra
+    failures = [f for f in relabelled if f.verdict == "valid"]
+    tolerated = [f for f in relabelled if f.verdict != "valid"]
+    for failure in relabelled:
+        if failure.shown and flags.get(failure.shown) != "pass":
+            flags[failure.shown] = "follows"
+    for some, result in ((tolerated, "acceptable"), (failures, "fail")):
+        flags |= dict.fromkeys((failure.flag for failure in some), result)
+    leading = lead(failures, faults)
+    failures.sort(key=lambda failure: failure.flag != leading)
+    return replace(
+        report,
+        flags=flags,
+        failures=failures,
+        tolerated=tolerated,
+        leading=leading,
+        causes=tuple(dict.fromkeys(notes)),
+    )
+
+
+def lead(failures: list[Failure], faults: list[tuple[str, str, Model]]) -> str:
+    """Return the flag to mend first."""
+    present = {failure.flag for failure in failures}
+    for flag, _, _ in faults:
+        if flag in present:
+            return flag
+    plain = [failure.flag for failure in failures if failure.flag in (*RULE, "parameters")]
+    return (plain or [failure.flag for failure in failures] or [""])[0]
+
+
+def relabel(
+    found: list[Failure],
+    cases: dict[str, dict[str, Any]],
+    models: list[Model],
+    expected: Model,
+    faults: list[tuple[str, str, Model]],
+    attracted: bool,
+    first: Model | None = None,
+) -> list[Failure]:
+    """Name failures by the fault that explains them, else by the rule where that fails plainly."""
+    named: list[Failure] = []
+    open_: list[tuple[int, str]] = []
+    for failure in found:
+        case = cases[failure.case]
+        flag = failure.flag
+        tape = column(case, failure.index, first)
+        if failure.what.startswith(("params", "delta")) and flag not in SEEN and failure.step:
+            explained = explain(failure, tape, case["dtype"], models, expected, faults)
+            if attracted:
+                explained = "parameters"
+            flag = explained or flag
+            if not explained:
+                labels = list(rule_labels(case["variant"], tape.grads, tape.losses))
+                open_.append((len(named), labels[failure.step - 1]))
+        elif flag == "stale-update" or flag == "undo-length":
+            flag = explain(failure, tape, case["dtype"], models, expected, faults) or flag
+        named.append(replace(failure, flag=flag))
+    everywhere = {f.flag for f in named if f.verdict == "valid"}
+    alone = any("loss-of-another" in f.case for f in named if f.flag == "many-coordinates")
+    for i, rule in open_:
+        flag = named[i].flag
+        if flag in TAPES and rule.startswith("loss-"):
+            flag = next((f for f in sorted(everywhere) if f.startswith("loss-")), flag)
+        if flag == "masked-zeros" and alone:
+            flag = "many-coordinates"  # where nothing is masked, too
+        named[i] = replace(named[i], flag=flag)
+    plain = {
+        f.flag
+        for f in named
+        if f.flag in RULE and f.verdict == "valid" and ordinary(cases[f.case], f, first)
+    }
+    for i, rule in open_:
+        if named[i].flag == rule and rule not in plain:
+            named[i] = replace(named[i], flag="magnitude")  # right where gradients are of one size
+        elif named[i].flag != rule and rule in plain:
+            named[i] = replace(named[i], flag=rule)
+    return named
+
+
+def ordinary(case: dict[str, Any], failure: Failure, first: Model | None) -> bool:
+    """Tell whether all gradients that led to a failure are of the size of 1, or 0."""
+    grads = np.abs(column(case, failure.index, first).grads[: max(failure.step, 1)])
+    return bool(((grads == 0) | ((grads > 0.1) & (grads < 10))).all())
+
+
+def factor_of(model: Model, etas: Sequence[float]) -> float:
+    """Return what a model multiplies delta0 by."""
+    return float({"eta_minus": etas[0], "eta_plus": etas[1]}.get(str(model.factor), model.factor))
+
+
+def column(case: dict[str, Any], index: int, first: Model | None) -> Tape:
+    """Return what one coordinate of a case is given."""
+    index %= len(case["params"]["hex"])
+    delta0 = float.fromhex(case["delta0"]["hex"])
+    if first is not None:
+        delta0 *= factor_of(first, floats(case["etas"]))
+        delta0 = delta0 if first.constant is None else first.constant
+    return Tape(
+        [float.fromhex(step["grads"]["hex"][index]) for step in case["steps"]],
+        [float.fromhex(step["loss"]["hex"]) for step in case["steps"]],
+        float.fromhex(case["params"]["hex"][index]),
+        delta0,
+        tuple(floats(case["etas"])),  # type: ignore[arg-type]
+        tuple(floats(case["step_sizes"])),  # type: ignore[arg-type]
+    )
+
+
+def explain(
+    failure: Failure,
+    tape: Tape,
+    dtype: str,
+    models: list[Model],
+    expected: Model,
+    faults: list[tuple[str, str, Model]],
+) -> str:
+    """Return the flag of the fault that leads to what was seen, "" if none does."""
+    k, which = failure.step, int(failure.what.startswith("delta"))
+    tape = tape._replace(grads=tape.grads[:k], losses=tape.losses[:k])
+    right = list(path(expected, tape, dtype))[-1][which]
+
+    def leads_there(model: Model) -> bool:
+        value = list(path(model, tape, dtype))[-1][which]
+        unit = 1e-7 if dtype == "float64" else 1e-5 if dtype == "float32" else 5e-3
+        near = abs(value - failure.value) <= unit * max(abs(value - tape.start), abs(right - value))
+        return near and not math.isclose(value, right, rel_tol=1e-12)
+
+    if not any(map(leads_there, models)):
+        return ""
+    for flag, _, single in faults:
+        if leads_there(single):
+            return flag
+    for flag, _, single in faults:  # it takes two; name the one that shows first
+        steps = zip(path(single, tape, dtype), path(expected, tape, dtype), strict=True)
+        if any(a != b for a, b in steps):
+            return flag
+    return ""

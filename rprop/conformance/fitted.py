@@ -1,0 +1,115 @@
+"""Cases made to measure: for settings that cannot be set, for another first move, for one number."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+from functools import cache
+from typing import Any
+
+from rprop.conformance.cases import floats
+from rprop.conformance.exact import FORMATS, Number
+from rprop.conformance.generate import Tape, case, shown, tapes
+from rprop.conformance.limits import Limits
+from rprop.rule.reference import rose, sign
+
+__all__ = ["fitted", "retold", "rule_labels"]
+
+MOST = 3000  # steps that one case may take to reach a limit
+
+
+@cache
+def fitted(variant: str, limits: Limits) -> list[dict[str, Any]]:
+    """Return cases of a variant that ask for nothing which cannot be set."""
+    cases = []
+    for tape in [*tapes(), *reaching(limits)]:
+        fit = limits.fit(tape)
+        low, high = fit.step_sizes
+        if fit != tape and any(word in tape.name for word in ("delta-", "delta0-", "rounding-half")):
+            continue  # it was about the settings that are fixed; see `reaching`
+        if low > high or not low <= fit.delta0 <= high and "delta0-" not in tape.name:
+            continue
+        sized = widened(fit, limits.size)
+        if sized is None:
+            continue
+        for dtype in tape.dtypes:
+            try:
+                made = case(sized, variant, dtype)
+            except OverflowError:
+                continue
+            if dtype == "float16" and fit != tape:
+                made["verdict"] = "acceptable"  # its steps are no longer exact
+            cases.append(made)
+    return cases
+
+
+def reaching(limits: Limits) -> Iterator[Tape]:
+    """Yield tapes that reach limits which are fixed."""
+    eta_minus, eta_plus = limits.etas or (0.5, 1.5)
+    low, high = limits.step_sizes
+    delta0 = limits.delta0 or 0.125
+    dtypes = ("float64", "float32")
+    if low:
+        n = 2 * math.ceil(math.log(delta0 / low) / -math.log(eta_minus)) + 8
+        if 0 < n < MOST:
+            yield Tape("lower-limit", [1, -1] * (n // 2) + [1, 1, 1], dtypes=dtypes)
+    if high is not None and high < math.inf:
+        n = math.ceil(math.log(high / delta0) / math.log(eta_plus)) + 4
+        if 0 < n < MOST:
+            yield Tape("upper-limit", [1] * n + [-1, -1, -1], dtypes=dtypes)
+
+
+def widened(tape: Tape, size: int | None) -> Tape | None:
+    """Repeat the coordinates of a tape so that there are just so many; None if there are more."""
+    n = len(tape.params) * tape.repeat
+    if size is None:
+        return tape
+    if n > size:
+        return None
+    columns = [i % len(tape.params) for i in range(size)]
+    rows = [[row] if len(tape.params) == 1 else list(row) for row in tape.grads]
+    return tape._replace(
+        grads=[[row[i] for i in columns] for row in rows],
+        params=[tape.params[i] for i in columns],
+        repeat=1,
+        flag=tape.flag or [*rule_labels("", [row[0] for row in rows], losses(tape))],
+    )
+
+
+def losses(tape: Tape) -> Sequence[float]:
+    """Return the losses of a tape."""
+    return tape.losses or [float(-i) for i in range(len(tape.grads))]
+
+
+def retold(told: dict[str, Any], factor: float = 1.0, constant: float | None = None) -> dict[str, Any]:
+    """Return a case as if delta0 were another; the implementation is still given the old one."""
+    wide = FORMATS["float32" if told["dtype"] == "float16" else told["dtype"]]
+    delta0 = Number(float.fromhex(told["delta0"]["hex"]), wide) * factor
+    grads = [floats(step["grads"]) for step in told["steps"]]
+    single = len(grads[0]) == 1
+    tape = Tape(
+        told["id"].split("/")[2],
+        [row[0] for row in grads] if single else grads,
+        [step["flag"] for step in told["steps"]],
+        losses=[float.fromhex(step["loss"]["hex"]) for step in told["steps"]],
+        params=floats(told["params"]),
+        delta0=delta0.value if constant is None else constant,  # type: ignore[arg-type]
+        etas=tuple(floats(told["etas"])),  # type: ignore[arg-type]
+        step_sizes=tuple(floats(told["step_sizes"])),  # type: ignore[arg-type]
+        verdict=told["verdict"],
+        repeat=told["repeat"],
+    )
+    return {**case(tape, told["variant"], told["dtype"]), "delta0": told["delta0"]}
+
+
+def rule_labels(variant: str, grads: Sequence[float], losses: Sequence[float]) -> Iterator[str]:
+    """Yield what each step of a coordinate shows of the rule, whatever the tape is about."""
+    remembered, was = 0, {}  # type: ignore[var-annotated]
+    for g, loss in zip(grads, losses, strict=True):
+        yield shown(variant, g, (0, 0, remembered), was, loss)
+        flipped = sign(g) * remembered < 0
+        undone = flipped and (
+            variant == "rprop+" or (variant == "irprop+" and rose(loss, was["loss"]))
+        )
+        was = {"g": g, "loss": loss, "flipped": flipped, "undone": undone}
+        remembered = 0 if flipped and variant != "rprop-" else sign(g)
