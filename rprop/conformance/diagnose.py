@@ -12,7 +12,7 @@ import numpy as np
 from rprop.conformance.cases import MakeStepper, floats
 from rprop.conformance.fitted import retold, rule_labels
 from rprop.conformance.flags import FLAGS
-from rprop.conformance.identify import Identity, identify
+from rprop.conformance.identify import PULLED, SIZED, Identity, identify
 from rprop.conformance.limits import Limits
 from rprop.conformance.models import Model, Tape, differences, path, published
 from rprop.conformance.report import Failure, Report
@@ -40,8 +40,11 @@ RULE = (
 TAPES = ("many-coordinates", "masked-zeros", "long-tape", "rounding")
 #: Flags that are told from what is seen, whatever else is wrong.
 SEEN = ("shape-dtype", "gradient-changed", "stale-update", "undo-length")
-#: A move that is off by less, relative to its length, may follow the rule in other arithmetic.
-ROUNDING = {"float64": 1e-6, "float32": 2e-6, "float16": 1e-2}
+#: A move that is off by less, relative to its length, may follow the rule in other arithmetic:
+#: that of half precision. It has to be exact where the numbers of a case are sums of few powers
+#: of two, for there no arithmetic rounds; and where all cases round, it may be single precision.
+ROUNDING = {"float64": 6e-4, "float32": 6e-4, "float16": 1e-2}
+SINGLE = 1e-6
 
 
 def diagnosed(case: dict[str, Any], step: int, was: Array, actual: Array, hidden: bool) -> str:
@@ -51,7 +54,7 @@ def diagnosed(case: dict[str, Any], step: int, was: Array, actual: Array, hidden
     wanted = np.array(floats(line["params"], case["repeat"]))
     with np.errstate(all="ignore"):
         right, wrong = wanted - was.astype(float), actual.astype(float) - was.astype(float)
-        rounding = ROUNDING[case["dtype"]] * max(1, step / 4)
+        rounding = 0 if exact(case) else ROUNDING[case["dtype"]]
         unit = np.spacing(np.abs(wanted).astype(case["dtype"])).astype(float)
         off = np.abs(wrong - right)
         if (off <= rounding * np.abs(right) + 4 * unit * (right != 0)).all():
@@ -78,6 +81,12 @@ def rounded(actual: Array, wanted: Array, dtype: str) -> bool:
     return bool((off <= ROUNDING[dtype]).all())
 
 
+def exact(case: dict[str, Any]) -> bool:
+    """Tell whether the steps of a case are exact in any arithmetic."""
+    numbers = np.array([*floats(case["etas"]), float.fromhex(case["delta0"]["hex"])])
+    return bool((numbers * 2**16 % 1 == 0).all())
+
+
 def diagnosis(
     report: Report,
     make_stepper: MakeStepper,
@@ -93,18 +102,17 @@ def diagnosis(
         identity: Identity | None = identify(make_stepper, dtype, limits=limits.but(factor=1.0))
     except (Exception, SystemExit):  # noqa: BLE001, what it raises is among the failures
         identity = None
-    models = []
+    models, seen = [], []
     if identity is not None:
         everyone = [identity, *(other for _, other in identity.others)]
         models = [one.model for one in everyone if one.model is not None]
+        seen = [fault for one in everyone for fault in one.faults if one.model is None]
     expected = published(report.variant)._replace(factor=limits.factor)
     faults = [fault for model in models for fault in differences(model, expected)]
-    notes = [text for flag, text, _ in faults]
-    attracted = identity is not None and any(
-        "depends on the parameters" in text for one in everyone for text in one.faults
-    )
+    notes = [text for _, text, _ in faults] + seen
+    general = "parameters" if PULLED in notes else "magnitude" if SIZED in seen else ""
     flags, extra = dict(report.flags), []
-    relabelled = relabel(found, cases, models, expected, faults, attracted)
+    relabelled = relabel(found, cases, models, expected, faults, general)
     first = next((m for m in models if m.factor != limits.factor or m.constant is not None), None)
     leads = any(f.flag == "first-step" for f in relabelled)
     if leads and first is not None and first.first == "move" and first.kept:
@@ -115,13 +123,13 @@ def diagnosis(
         again, more, _ = examine(anew)
         rest = [f for m in cleared for f in differences(m, published(report.variant))]
         named = relabel(
-            more, {c["id"]: c for c in anew}, cleared, published(report.variant), rest, attracted,
+            more, {c["id"]: c for c in anew}, cleared, published(report.variant), rest, general,
             first,
         )
         length = f"delta0 times {first.factor}"
         length = length if first.constant is None else f"{first.constant:.10g}"
         note = f"compared as if the first move, {length}, were right"
-        extra = [replace(f, note=note) for f in named if f.flag != "first-step"]
+        extra = [replace(f, note=note) for f in named if f.flag not in ("first-step", "rounding")]
         flags = {name: again[name] if flags[name] == "not applicable" else flags[name] for name in flags}
     relabelled += extra
     failures = [f for f in relabelled if f.verdict == "valid"]
@@ -159,7 +167,7 @@ def relabel(
     models: list[Model],
     expected: Model,
     faults: list[tuple[str, str, Model]],
-    attracted: bool,
+    general: str,
     first: Model | None = None,
 ) -> list[Failure]:
     """Name failures by the fault that explains them, else by the rule where that fails plainly."""
@@ -171,8 +179,7 @@ def relabel(
         tape = column(case, failure.index, first)
         if failure.what.startswith(("params", "delta")) and flag not in SEEN and failure.step:
             explained = explain(failure, tape, case["dtype"], models, expected, faults)
-            if attracted:
-                explained = "parameters"
+            explained = general if general == "parameters" else explained or general
             flag = explained or flag
             if not explained:
                 labels = list(rule_labels(case["variant"], tape.grads, tape.losses))
@@ -188,6 +195,8 @@ def relabel(
             flag = next((f for f in sorted(everywhere) if f.startswith("loss-")), flag)
         if flag == "masked-zeros" and alone:
             flag = "many-coordinates"  # where nothing is masked, too
+        if flag == "many-coordinates" and "masked-zeros" in everywhere and not alone:
+            flag = "masked-zeros"  # for every step of those has a zero
         named[i] = replace(named[i], flag=flag)
     plain = {
         f.flag
@@ -195,10 +204,14 @@ def relabel(
         if f.flag in RULE and f.verdict == "valid" and ordinary(cases[f.case], f, first)
     }
     for i, rule in open_:
-        if named[i].flag == rule and rule not in plain:
-            named[i] = replace(named[i], flag="magnitude")  # right where gradients are of one size
-        elif named[i].flag != rule and rule in plain:
-            named[i] = replace(named[i], flag=rule)
+        flag = named[i].flag
+        if flag in RULE and flag not in plain:
+            flag = "magnitude"  # right where all gradients are of one size
+        elif flag not in RULE and rule in plain:
+            flag = rule
+        elif flag in TAPES and plain:
+            flag = next(f.flag for f in named if f.flag in plain)
+        named[i] = replace(named[i], flag=flag)
     return named
 
 

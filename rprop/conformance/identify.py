@@ -18,6 +18,7 @@ from rprop.conformance.models import (
     Model,
     Tape,
     differences,
+    factors_of,
     path,
     published,
     rows,
@@ -35,6 +36,7 @@ FLIPS = [1, 1, -1, -1, -1, 1, 1, -1, 1, 1, -1, -1, 1, 1, -1]
 ZEROS = [1, 0, 1, 1, 0, -1, -1, 0, 1, -1, 0, 0, 1, 1, 1]
 COPIES = 4  # coordinates of a probe, all alike
 TOLERANCE = {"float64": 1e-7, "float32": 1e-5, "float16": 5e-3}
+PULLED, SIZED = "the move depends on the parameters", "the size of a gradient matters"
 FAR = 1024.0  # where a translated probe starts
 
 
@@ -90,8 +92,10 @@ class Identity(NamedTuple):
                 f"{self.variant.name}: on a sign change {flip}{where}, and {keeps}; "
                 f"first step {self.first_step}{late}; compares {self.compares}"
             )
-            if self.variant.name in VARIANTS and self.faults:
-                text += f"; faults: {'; '.join(self.faults)}"
+            said = self.model._replace(factor=1.0, constant=None, stale="", compares="signs")
+            row = Model(self.variant.on_flip, self.variant.on_flip_risen, self.model.remembers)
+            rest = [fault for _, fault, _ in differences(said, row)]
+            text += f"; but {'; '.join(rest)}" if rest else ""
         for which, other in self.others:
             text += f"\nbut {which}: {other}"
         return text
@@ -221,7 +225,7 @@ def of_one(probe: Probe, tapes: list[Tape], seen: list[Array], i: int) -> Identi
     """Identify one coordinate."""
     paths = [rows[:, i] for rows in seen]
     best = Identity(None, "", False, "", -1)
-    attracted = moved_by_params(probe, i)
+    attracted, sized = moved_by_params(probe, i), moved_by_sizes(probe, i)
     for model in models(tapes, paths, attracted):
         matched = 0
         for tape, actual in zip(tapes, paths, strict=True):
@@ -234,15 +238,18 @@ def of_one(probe: Probe, tapes: list[Tape], seen: list[Array], i: int) -> Identi
         if matched > best.matched and model.attracted == 0:
             stale = bool(model.stale) and matched > 1
             best = Identity(None, first_step(model), stale, "", matched)
-    fault = ("the move depends on the parameters",) if attracted else ()
-    return best._replace(faults=fault)
+    faults = (PULLED,) * attracted + (SIZED,) * (sized and not attracted)
+    return best._replace(faults=faults)
 
 
 def models(tapes: list[Tape], paths: list[Array], attracted: bool) -> Iterator[Model]:
     """Yield the models that agree with the first moves, simple ones first."""
     starts, (grows, shrinks) = list(first_moves(tapes, paths)), factors(tapes, paths)
     known = [Model(row.on_flip, row.on_flip_risen, 0 if row.forgets else 1) for row in VARIANTS.values()]
-    pulls = [50.0, 10.0, 1.0, 0.1, 0.01] if attracted else [0.0]
+    if attracted:
+        for pull, row in product((50.0, 10.0, 1.0, 0.1, 0.01), known):
+            yield row._replace(attracted=pull)
+        return
     everything = list(rows())
     few = [other for other in OTHERS if not other]
     (eta_minus, eta_plus) = tapes[0].etas
@@ -264,8 +271,8 @@ def models(tapes: list[Tape], paths: list[Array], attracted: bool) -> Iterator[M
         (everything, OTHERS),
         (everything, other_factors),
     ):
-        for row, other, start, pull in product(flips, others, starts, pulls):
-            yield row._replace(**{**other, **start}, attracted=pull)
+        for row, other, start in product(flips, others, starts):
+            yield row._replace(**{**other, **start})
 
 
 def first_moves(tapes: list[Tape], paths: list[Array]) -> Iterator[dict[str, Any]]:
@@ -280,7 +287,7 @@ def first_moves(tapes: list[Tape], paths: list[Array]) -> Iterator[dict[str, Any
         return
     if abs(down) < 1e-12:
         yield from ({"first": "lose"}, {"first": "store"}, {"stale": "late"}, {"stale": "drops"})
-        yield {"unsigned": "rest"}
+        yield from ({"unsigned": rest} for rest in ("rest", "rest but remember"))
         return
     if math.isclose(down, delta0, rel_tol=5e-3):
         yield {}
@@ -302,15 +309,16 @@ def factors(tapes: list[Tape], paths: list[Array]) -> tuple[list[float], list[fl
     moves = np.abs(np.diff(np.concatenate([[tapes[0].start], paths[0]])))
     eta_minus, eta_plus = tapes[0].etas
     with np.errstate(all="ignore"):
-        grows = [moves[2] / moves[1], paths[9][7] and 0.0]
+        grows = [moves[2] / moves[1]]
         shrinks = [moves[k] / moves[2] for k in (3, 4, 5)]
         shrinks += [s / g for s in shrinks for g in (moves[2] / moves[1], eta_plus)]
-    return plausible(grows, eta_plus), plausible(shrinks, eta_minus)
+    return plausible([eta_plus, *grows], eta_plus), plausible([eta_minus, *shrinks], eta_minus)
 
 
 def plausible(values: list[float], given: float) -> list[float]:
-    """Return the positive numbers among some that are not the one that was given."""
-    good = [v for v in values if 0 < v < math.inf and not math.isclose(v, given, rel_tol=1e-7)]
+    """Return the positive numbers among some, and for those near the one that was given, that."""
+    good = [v for v in values if 0 < v < math.inf]
+    good = [given if math.isclose(v, given, rel_tol=1e-7) else v for v in good]
     return list(dict.fromkeys(float(f"{v:.10g}") for v in good))
 
 
@@ -327,6 +335,16 @@ def moved_by_params(probe: Probe, i: int) -> bool:
     return False
 
 
+def moved_by_sizes(probe: Probe, i: int) -> bool:
+    """Tell whether gradients of another size, but not a tiny one, move the parameters elsewhere."""
+    tape = probe.limits.fit(Tape(GRADS, LOSSES))
+    ones = probe.follow(tape)[:, i]
+    return not all(
+        np.allclose(probe.follow(tape, scale)[:, i], ones, rtol=1e-9, atol=0, equal_nan=True)
+        for scale in (8.0, 0.125)
+    )
+
+
 def with_sizes(model: Model, probe: Probe, i: int) -> Model | None:
     """Add what small gradients show; None if no setting explains it."""
     tape = probe.limits.fit(Tape(GRADS, LOSSES))
@@ -334,7 +352,10 @@ def with_sizes(model: Model, probe: Probe, i: int) -> Model | None:
     seen = probe.follow(tape, tiny)[:, i]
     for compares in ("signs", "products"):
         found = model._replace(compares=compares)
-        if probe.agrees(found, tape, seen, tiny) == len(seen):
+        larger = 4 * float(np.finfo(probe.dtype).tiny) ** 0.5  # no product of these underflows
+        again = probe.follow(tape, larger)[:, i]
+        both = ((seen, tiny), (again, larger))
+        if all(probe.agrees(found, tape, rows, scale) == len(rows) for rows, scale in both):
             return found
     like_ones = probe.follow(tape)[:, i]
     low, high = math.log10(tiny), 0.0
@@ -360,7 +381,7 @@ def first_step(model: Model) -> str:
         return f"that of a second step, as if a gradient of {model.before} had come before"
     if model.constant is not None:
         return f"{model.constant:.10g}, whatever delta0 is"
-    if model.unsigned == "rest":
+    if model.unsigned.startswith("rest") and model.from_start:
         return "none"
     name = "" if model.factor == 1 else f"{model.factor} * "
     if model.unsigned in ("grow", "shrink") and model.from_start:
@@ -372,6 +393,10 @@ def described(model: Model | None, probe: Probe, matched: int) -> Identity:
     """Write down a model that explains everything."""
     assert model is not None
     nearest = min(VARIANTS, key=lambda name: len(differences(model, published(name))))
+    if variant_of(model) is None and model.on_flip != model.on_flip_risen:
+        nearest = "irprop+"  # no other asks for the loss
+    elif variant_of(model) is None and model.on_flip.startswith("undo"):
+        nearest = "rprop+"
     faults = tuple(text for _, text, _ in differences(model, published(nearest)))
     eta_minus, eta_plus = probe.limits.etas or (0.5, 1.2)
     compares = "sizes" if model.dead_product or model.dead_gradient else model.compares
@@ -384,8 +409,8 @@ def described(model: Model | None, probe: Probe, matched: int) -> Identity:
         nearest,
         faults,
         (
-            (model.shrink or eta_minus) * model.shrink_times,
-            (model.grow or eta_plus) * model.grow_times,
+            factors_of(model, (eta_minus, eta_plus))["shrink"],
+            factors_of(model, (eta_minus, eta_plus))["grow"],
         ),
         (),
         model,

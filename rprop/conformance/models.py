@@ -15,7 +15,7 @@ import numpy as np
 
 from rprop.rule.variants import VARIANTS
 
-__all__ = ["OTHERS", "SENTENCES", "Model", "Tape", "differences", "path", "published", "rows"]
+__all__ = ["OTHERS", "SENTENCES", "Model", "Tape", "differences", "factors_of", "path", "published", "rows"]
 
 
 class Tape(NamedTuple):
@@ -34,7 +34,7 @@ class Model(NamedTuple):
 
     on_flip: str = "stay"  # a key of MOVES
     on_flip_risen: str = "stay"
-    remembers: int = 0  # after a change of sign: the new sign (1), none (0), its opposite (-1)
+    remembers: int = 0  # after a change of sign: the new sign (1), none (0), the old one (-1)
     factor: float | str = 1.0  # of delta0 at the start; or "eta_plus", "eta_minus"
     constant: float | None = None  # the first move, whatever delta0 is
     kept: bool = True  # whether later steps grow from that first move; else from delta0
@@ -44,13 +44,14 @@ class Model(NamedTuple):
     grow: float | None = None  # in place of eta_plus
     shrink: float | None = None  # in place of eta_minus
     grow_times: float = 1.0  # beside eta_plus
-    shrink_times: float = 1.0  # beside eta_minus
+    shrink_times: float | str = 1.0  # beside eta_minus; or "eta_minus" once more
     old: bool = False  # moves first and adapts afterwards
-    unsigned: str = "keep"  # delta where no sign is remembered: "grow", "shrink"; "rest": no move
+    unsigned: str = "keep"  # delta where no sign is remembered: "grow", "shrink"; "rest...": no move
     from_start: bool = True  # and so at the first step
     zero: str = "stay"  # a gradient of zero: a key of ZEROS
     through_zero: bool = False  # remembers the sign from before a zero
     unclamped: tuple[bool, bool] = (False, False)  # no lower limit, no upper limit
+    clipped: bool = False  # moves are held below the upper limit, but step sizes are not
     compares: str = "signs"  # or "products"
     dead_product: float = 0.0  # products below count as zero
     dead_gradient: float = 0.0  # gradients below count as zero
@@ -125,7 +126,7 @@ OTHERS: list[dict[str, Any]] = [
     {"again": True},
     *(
         {"unsigned": unsigned, "from_start": start}
-        for unsigned in ("grow", "shrink", "rest")
+        for unsigned in ("grow", "shrink", "rest", "rest but remember")
         for start in (True, False)
     ),
     {"unclamped": (True, False)},
@@ -142,12 +143,14 @@ OTHERS: list[dict[str, Any]] = [
         for start in (True, False)
     ),
     {"old": True, "unclamped": (True, True)},
+    {"clipped": True},
+    {"shrink_times": "eta_minus"},
 ]
 
 #: The flag and the sentence of every setting that is not the expected one, in order of rank.
 SENTENCES: dict[str, tuple[str, str]] = {
     "attracted": ("parameters", "the move depends on the parameters"),
-    "stale": ("stale-update", "every move arrives one step late"),
+    "stale": ("stale-update", "{0}"),
     "factor": ("first-step", "the first move is delta0 times {0}"),
     "constant": ("first-step", "the first move is {0:.10g}, whatever delta0 is"),
     "first": ("first-step", "the first gradient moves nothing, it is {0}"),
@@ -155,9 +158,9 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "unsigned": ("first-step", "{0}"),
     "old": ("same-sign", "it moves by the step size from before it adapts"),
     "grow": ("same-sign", "the step size grows by {0:.10g}, whatever eta_plus is"),
-    "grow_times": ("same-sign", "the step size grows by eta_plus times {0:.10g}"),
+    "grow_times": ("same-sign", "the step size grows by eta_plus times {0}"),
     "shrink": ("sign-flip", "the step size shrinks by {0:.10g}, whatever eta_minus is"),
-    "shrink_times": ("sign-flip", "the step size shrinks by eta_minus times {0:.10g}"),
+    "shrink_times": ("sign-flip", "the step size shrinks by eta_minus times {0}"),
     "on_flip": ("sign-flip", "on a sign change{1}: {0}"),
     "on_flip_risen": ("sign-flip", "on a sign change where the loss rose: {0}"),
     "remembers": ("after-flip", "after a sign change {0} is remembered"),
@@ -166,18 +169,54 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "through_zero": ("after-zero", "the sign from before a zero is still remembered"),
     "rise": ("loss-memory", "the loss counts as risen where it is {0}"),
     "unclamped": ("delta-min", "{0}"),
+    "clipped": ("delta-max", "moves are held below the upper limit, but step sizes are not"),
     "dead_gradient": ("magnitude", "gradients below about {0:.2g} count as zero"),
     "dead_product": ("magnitude", "products of gradients below about {0:.2g} count as zero"),
     "compares": ("product-underflow", "{0}"),
 }
-RISE_FLAGS = {"equal": "loss-equal", "percent": "loss-rose", "large": "loss-rose"}
+RISE_FLAGS = {"fell": "loss-rose", "equal": "loss-equal", "percent": "loss-rose", "large": "loss-rose"}
+FLIP_WORDS: dict[Any, str] = {
+    "step": "it steps by the reduced step size",
+    "stay": "it stays",
+    "undo": "it takes its last move back",
+    "repeat": "it repeats its last move",
+    "step in full": "it steps by the step size from before",
+    "undo the reduced": "it goes back by the reduced step size",
+    "undo the full": "it goes back by the step size from before",
+    "undo twice": "it goes back twice as far as it came",
+    "undo by half": "it goes back half of the way",
+    "undo and step": "it takes its last move back and steps",
+    "go on": "it goes on in the old direction",
+    "down": "it steps down by the reduced step size, whatever the sign",
+    "up": "it steps up by the reduced step size, whatever the sign",
+    "down by the last": "it steps down by the length of its last move, whatever the sign",
+    "down in full": "it steps down by the step size from before, whatever the sign",
+}
 WORDS: dict[str, dict[Any, str]] = {
+    "stale": {
+        "late": "every move arrives one step late",
+        "drops": "every move arrives one step late, and a sign change loses the one that waits",
+    },
     "first": {"lose": "lost", "store": "only stored"},
-    "remembers": {1: "the new sign", 0: "no sign", -1: "the opposite sign"},
+    "on_flip": FLIP_WORDS,
+    "on_flip_risen": FLIP_WORDS,
+    "zero": {
+        "grow": "the step size grows",
+        "shrink": "the step size shrinks",
+        "coast": "the last move is made again",
+        "positive": "it counts as positive",
+        "negative": "it counts as negative",
+        "positive and grow": "it counts as positive, and the step size grows",
+        "negative and grow": "it counts as negative, and the step size grows",
+        "moves down": "the parameter moves down",
+        "moves up": "the parameter moves up",
+    },
+    "remembers": {1: "the new sign", 0: "no sign", -1: "the old sign"},
     "unsigned": {
         "grow": "a product of zero counts as agreement: the step size grows",
         "shrink": "a product of zero counts as a sign change: the step size shrinks",
         "rest": "there is no move where no sign is remembered",
+        "rest but remember": "there is no move where no sign is remembered, but one is noted",
     },
     "compares": {
         "products": "products of gradients are compared, not their signs",
@@ -253,16 +292,24 @@ def rounder(dtype: str) -> Callable[[float], float]:
     return lambda x: float(kind(x))
 
 
+def factors_of(model: Model, etas: tuple[float, float]) -> dict[str, float]:
+    """Return what the step size is multiplied by."""
+    eta_minus, eta_plus = etas
+    times = eta_minus if model.shrink_times == "eta_minus" else float(model.shrink_times)
+    return {
+        "keep": 1.0,
+        "grow": (model.grow or eta_plus) * model.grow_times,
+        "shrink": (model.shrink or eta_minus) * times,
+    }
+
+
 def path(model: Model, tape: Tape, dtype: str = "float64") -> Iterator[tuple[float, float]]:
     """Yield the parameter and the step size after each step."""
     own, wide = rounder(dtype), rounder("float32" if dtype == "float16" else dtype)
     m, (eta_minus, eta_plus), (low, high) = model, tape.etas, map(wide, tape.step_sizes)
-    low, high = (0.0 if m.unclamped[0] else low), (math.inf if m.unclamped[1] else high)
-    factors = {
-        "keep": 1.0,
-        "grow": (m.grow or eta_plus) * m.grow_times,
-        "shrink": (m.shrink or eta_minus) * m.shrink_times,
-    }
+    limit = wide(tape.step_sizes[1])
+    low, high = (0.0 if m.unclamped[0] else low), (math.inf if m.unclamped[1] or m.clipped else high)
+    factors = factors_of(model, tape.etas)
     factor = {"eta_plus": eta_plus, "eta_minus": eta_minus}.get(str(m.factor), m.factor)
     w, delta = tape.start, wide(tape.delta0)
     prev, dw, pending = float(m.before), 0.0, 0.0
@@ -291,8 +338,10 @@ def path(model: Model, tape: Tape, dtype: str = "float64") -> Iterator[tuple[flo
             delta = wide(delta * factors[m.unsigned])
         grown = min(max(delta, low), high)
         before, delta = bare if m.old else grown, grown
+        if i == 0 and not m.kept and m.constant is None:
+            before = min(max(bare, low), high) * float(factor)
         s = instead if instead is not None else s
-        flipped = agrees < 0
+        flipped, resting = agrees < 0, not prev
         if flipped:
             move = m.on_flip_risen if rose else m.on_flip
             move_ = MOVES[move](dw, s, delta, bare)
@@ -306,7 +355,7 @@ def path(model: Model, tape: Tape, dtype: str = "float64") -> Iterator[tuple[flo
                 move_ = dw
             if g == 0 and m.zero.startswith("moves"):
                 move_ = delta if m.zero == "moves up" else -delta
-            if m.unsigned == "rest" and not prev and (i or m.from_start):
+            if m.unsigned == "rest" and resting and (i or m.from_start):
                 move_ = 0.0
             prev = prev if g == 0 and m.through_zero else g
         if i == 0 and m.first != "move":
@@ -315,8 +364,12 @@ def path(model: Model, tape: Tape, dtype: str = "float64") -> Iterator[tuple[flo
             prev = g if m.first == "store" else 0.0
         if i == 0 and not m.kept:
             delta = wide(tape.delta0)
+        if m.clipped:
+            move_ = min(max(move_, -limit), limit)
         dw = move_
         shown = move_
+        if m.unsigned == "rest but remember" and resting and (i or m.from_start):
+            shown = 0.0
         if m.stale:
             shown, pending = pending, move_
             if m.stale == "drops" and flipped:
