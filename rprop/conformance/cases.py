@@ -16,9 +16,23 @@ from rprop.rule.checks import row
 from rprop.rule.state import Array
 from rprop.rule.variants import VARIANTS
 
-__all__ = ["MakeStepper", "Stepper", "array", "examined", "floats", "known", "load", "made"]
+__all__ = [
+    "Declined",
+    "MakeStepper",
+    "Stepper",
+    "array",
+    "examined",
+    "floats",
+    "known",
+    "load",
+    "made",
+]
 
 FOLDER = Path(__file__).parent / "vectors"
+
+
+class Declined(Exception):
+    """Raised by a stepper that cannot run such a case; the case is left out and said to be."""
 
 
 class Stepper(Protocol):

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from rprop.conformance.cases import (
+    Declined,
     MakeStepper,
     Stepper,
     array,
@@ -111,6 +112,10 @@ def check(
     if limits.factor != 1:
         chosen = [retold(case, limits.factor) for case in chosen]
     flags, found, count = examine(make_stepper, chosen, ulps)
+    declined = {f.case.split("/")[1]: f.actual for f in found if f.what == "declined"}
+    found = [failure for failure in found if failure.what != "declined"]
+    if declined:
+        chosen = [case for case in chosen if case["dtype"] not in declined]
     uncovered = tuple(
         flag for flag in minimum(variant, limits) if not reached(flag, flags, found, chosen)
     )
@@ -121,9 +126,12 @@ def check(
         [failure for failure in found if failure.verdict != "valid"],
         count,
         uncovered=uncovered,
+        declined=tuple(f"{dtype}: {reason}" for dtype, reason in declined.items()),
     )
     if found and found[-1].what != "no answer":
-        return diagnosis(report, make_stepper, chosen, limits, lambda some: examine(make_stepper, some, ulps))
+        return diagnosis(
+            report, make_stepper, chosen, limits, lambda some: examine(make_stepper, some, ulps)
+        )
     return with_flags(report)
 
 
@@ -153,8 +161,15 @@ def examine(
     flags = dict.fromkeys(FLAGS, "not applicable")
     found: list[Failure] = []
     count = 0
-    for count, case in enumerate(chosen, 1):  # noqa: B007
+    declined: dict[str, Failure] = {}
+    for case in chosen:
+        if case["dtype"] in declined:
+            continue
         failures = run(make_stepper, case, ulps)
+        if failures and failures[0].what == "declined":
+            declined[case["dtype"]] = failures[0]
+            continue
+        count += 1
         left = [failure for failure in failures if failure.flag != "gradient-changed"]
         reached = left[0].step - 1 if left else len(case["steps"])
         for step in case["steps"][:reached]:
@@ -164,7 +179,7 @@ def examine(
             break  # every other case would hang as well
     if flags["first-step"] == "pass":
         flags |= dict.fromkeys(DIAGNOSED, "pass")
-    return flags, found, count
+    return flags, found + list(declined.values()), count
 
 
 def run(make_stepper: MakeStepper, case: dict[str, Any], ulps: int) -> list[Failure]:
@@ -229,6 +244,9 @@ def run(make_stepper: MakeStepper, case: dict[str, Any], ulps: int) -> list[Fail
                         flag = "rounding"
                     return [failure(*differing("delta", should, actual), actual, should), *noted]
             was = wanted
+    except Declined as reason:
+        flag = "declined"
+        return [failure("declined", show(wanted), str(reason))]
     except TimeoutError as error:
         return [failure("no answer", show(wanted), f"{type(error).__name__}: {error}"), *noted]
     except (Exception, SystemExit) as error:  # noqa: BLE001, whatever it raises is a finding

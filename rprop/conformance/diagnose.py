@@ -11,12 +11,12 @@ import numpy as np
 
 from rprop.conformance.cases import MakeStepper, floats
 from rprop.conformance.fitted import retold, rule_labels
-from rprop.conformance.flags import FLAGS
-from rprop.conformance.identify import PULLED, SIZED, Identity, identify
+from rprop.conformance.identify import PULLED, SIZED, Identity, first_step, identify
 from rprop.conformance.limits import Limits
 from rprop.conformance.models import Model, Tape, differences, path, published
 from rprop.conformance.report import Failure, Report
 from rprop.rule.state import Array
+from rprop.rule.variants import VARIANTS
 
 __all__ = ["diagnosed", "diagnosis"]
 
@@ -108,29 +108,32 @@ def diagnosis(
         models = [one.model for one in everyone if one.model is not None]
         seen = [fault for one in everyone for fault in one.faults if one.model is None]
     expected = published(report.variant)._replace(factor=limits.factor)
+    if identity is not None and identity.variant not in (None, VARIANTS[report.variant]):
+        assert identity.variant is not None
+        if identity.variant.name != "unnamed":
+            seen.insert(0, f"it follows {identity.variant.name}, not {report.variant}")
     faults = [fault for model in models for fault in differences(model, expected)]
-    notes = [text for _, text, _ in faults] + seen
+    notes = seen + [text for _, text, _ in faults]
     general = "parameters" if PULLED in notes else "magnitude" if SIZED in seen else ""
     flags, extra = dict(report.flags), []
     relabelled = relabel(found, cases, models, expected, faults, general)
-    first = next((m for m in models if m.factor != limits.factor or m.constant is not None), None)
-    leads = any(f.flag == "first-step" for f in relabelled)
-    if leads and first is not None and first.first == "move" and first.kept:
+    first = next((m for m in models if starts_otherwise(m, limits)), None)
+    if first is not None and any(f.flag == "first-step" for f in relabelled):
         anew = [
-            retold(case, factor_of(first, floats(case["etas"])), first.constant) for case in chosen
+            retold(case, factor_of(first, floats(case["etas"])), first.constant)
+            for case in chosen
+            if first.first == "move" or starts_plainly(case)
         ]
-        cleared = [m._replace(factor=1.0, constant=None) for m in models]
+        cleared = [m._replace(first="move", factor=1.0, constant=None) for m in models]
         again, more, _ = examine(anew)
         rest = [f for m in cleared for f in differences(m, published(report.variant))]
-        named = relabel(
-            more, {c["id"]: c for c in anew}, cleared, published(report.variant), rest, general,
-            first,
-        )
-        length = f"delta0 times {first.factor}"
-        length = length if first.constant is None else f"{first.constant:.10g}"
-        note = f"compared as if the first move, {length}, were right"
+        told = {case["id"]: case for case in anew}
+        named = relabel(more, told, cleared, published(report.variant), rest, general, first)
+        note = f"compared as if the first step, {first_step(first)}, were right"
         extra = [replace(f, note=note) for f in named if f.flag not in ("first-step", "rounding")]
-        flags = {name: again[name] if flags[name] == "not applicable" else flags[name] for name in flags}
+        flags = {
+            name: again[name] if flags[name] == "not applicable" else flags[name] for name in flags
+        }
     relabelled += extra
     failures = [f for f in relabelled if f.verdict == "valid"]
     tolerated = [f for f in relabelled if f.verdict != "valid"]
@@ -184,7 +187,7 @@ def relabel(
             if not explained:
                 labels = list(rule_labels(case["variant"], tape.grads, tape.losses))
                 open_.append((len(named), labels[failure.step - 1]))
-        elif flag == "stale-update" or flag == "undo-length":
+        elif flag in ("stale-update", "undo-length"):
             flag = explain(failure, tape, case["dtype"], models, expected, faults) or flag
         named.append(replace(failure, flag=flag))
     everywhere = {f.flag for f in named if f.verdict == "valid"}
@@ -215,6 +218,17 @@ def relabel(
     return named
 
 
+def starts_otherwise(model: Model, limits: Limits) -> bool:
+    """Tell whether the first move has another length, for the steps after it, too."""
+    other = (model.first, model.factor, model.constant) != ("move", limits.factor, None)
+    return other and model.first in ("move", "itself") and model.kept
+
+
+def starts_plainly(case: dict[str, Any]) -> bool:
+    """Tell whether the first gradients have a sign and a square."""
+    return all(1e-3 < abs(g) < 1e3 for g in floats(case["steps"][0]["grads"]))
+
+
 def ordinary(case: dict[str, Any], failure: Failure, first: Model | None) -> bool:
     """Tell whether all gradients that led to a failure are of the size of 1, or 0."""
     grads = np.abs(column(case, failure.index, first).grads[: max(failure.step, 1)])
@@ -223,6 +237,8 @@ def ordinary(case: dict[str, Any], failure: Failure, first: Model | None) -> boo
 
 def factor_of(model: Model, etas: Sequence[float]) -> float:
     """Return what a model multiplies delta0 by."""
+    if model.first == "itself":
+        return etas[1]
     return float({"eta_minus": etas[0], "eta_plus": etas[1]}.get(str(model.factor), model.factor))
 
 

@@ -25,9 +25,12 @@ def fitted(variant: str, limits: Limits) -> list[dict[str, Any]]:
     for tape in [*tapes(), *reaching(limits)]:
         fit = limits.fit(tape)
         low, high = fit.step_sizes
-        if fit != tape and any(word in tape.name for word in ("delta-", "delta0-", "rounding-half")):
+        if fit != tape and any(
+            word in tape.name for word in ("delta-", "delta0-", "rounding-half")
+        ):
             continue  # it was about the settings that are fixed; see `reaching`
-        if low > high or not low <= fit.delta0 <= high and "delta0-" not in tape.name:
+        beyond = not low <= fit.delta0 <= high
+        if low > high or (beyond and "delta0-" not in tape.name):
             continue
         sized = widened(fit, limits.size)
         if sized is None:
@@ -81,7 +84,9 @@ def losses(tape: Tape) -> Sequence[float]:
     return tape.losses or [float(-i) for i in range(len(tape.grads))]
 
 
-def retold(told: dict[str, Any], factor: float = 1.0, constant: float | None = None) -> dict[str, Any]:
+def retold(
+    told: dict[str, Any], factor: float = 1.0, constant: float | None = None
+) -> dict[str, Any]:
     """Return a case as if delta0 were another; the implementation is still given the old one."""
     wide = FORMATS["float32" if told["dtype"] == "float16" else told["dtype"]]
     delta0 = Number(float.fromhex(told["delta0"]["hex"]), wide) * factor

@@ -92,7 +92,9 @@ class Identity(NamedTuple):
                 f"{self.variant.name}: on a sign change {flip}{where}, and {keeps}; "
                 f"first step {self.first_step}{late}; compares {self.compares}"
             )
-            said = self.model._replace(factor=1.0, constant=None, stale="", compares="signs")
+            said = self.model._replace(
+                first="move", factor=1.0, constant=None, stale="", compares="signs"
+            )
             row = Model(self.variant.on_flip, self.variant.on_flip_risen, self.model.remembers)
             rest = [fault for _, fault, _ in differences(said, row)]
             text += f"; but {'; '.join(rest)}" if rest else ""
@@ -215,7 +217,9 @@ class Probe(NamedTuple):
         tape = tape._replace(grads=[g * scale for g in tape.grads])
         steps = 0
         for (wanted, _), actual in zip(path(model, tape, self.dtype), seen, strict=True):
-            if not abs(wanted - actual) <= TOLERANCE[self.dtype] * (abs(wanted - tape.start) + 1e-9):
+            if not abs(wanted - actual) <= TOLERANCE[self.dtype] * (
+                abs(wanted - tape.start) + 1e-9
+            ):
                 return steps
             steps += 1
         return steps
@@ -245,7 +249,9 @@ def of_one(probe: Probe, tapes: list[Tape], seen: list[Array], i: int) -> Identi
 def models(tapes: list[Tape], paths: list[Array], attracted: bool) -> Iterator[Model]:
     """Yield the models that agree with the first moves, simple ones first."""
     starts, (grows, shrinks) = list(first_moves(tapes, paths)), factors(tapes, paths)
-    known = [Model(row.on_flip, row.on_flip_risen, 0 if row.forgets else 1) for row in VARIANTS.values()]
+    known = [
+        Model(row.on_flip, row.on_flip_risen, 0 if row.forgets else 1) for row in VARIANTS.values()
+    ]
     if attracted:
         for pull, row in product((50.0, 10.0, 1.0, 0.1, 0.01), known):
             yield row._replace(attracted=pull)
@@ -259,10 +265,12 @@ def models(tapes: list[Tape], paths: list[Array], attracted: bool) -> Iterator[M
         for value in values
         for change in ({name: value}, {f"{name}_times": float(f"{value / given:.10g}")})
     ]
-    other_factors += [a | b
+    other_factors += [
+        a | b
         for a in other_factors
         for b in other_factors
-        if next(iter(a)).startswith("grow") and next(iter(b)).startswith("shrink")]
+        if next(iter(a)).startswith("grow") and next(iter(b)).startswith("shrink")
+    ]
     for flips, others in (
         (known, few),
         (known, OTHERS),
@@ -291,12 +299,18 @@ def first_moves(tapes: list[Tape], paths: list[Array]) -> Iterator[dict[str, Any
         return
     if math.isclose(down, delta0, rel_tol=5e-3):
         yield {}
+    if math.isclose(down, eta_plus * delta0, rel_tol=5e-3):
+        yield {"first": "itself"}
     for name, factor in (("eta_plus", eta_plus), ("eta_minus", eta_minus)):
         if math.isclose(down, factor * delta0, rel_tol=5e-3):
             yield from ({"factor": name, "kept": kept} for kept in (True, False))
             yield {}  # what is done without a sign to remember
     exact = math.isclose(down, delta0, rel_tol=1e-6)
-    if not exact and larger.delta0 != delta0 and math.isclose(other / down, larger.delta0 / delta0, rel_tol=1e-3):
+    if (
+        not exact
+        and larger.delta0 != delta0
+        and math.isclose(other / down, larger.delta0 / delta0, rel_tol=1e-3)
+    ):
         factor = float(f"{down / delta0:.8g}")
         yield from ({"factor": factor, "kept": kept} for kept in (True, False))
     elif not exact:
@@ -375,6 +389,8 @@ def with_sizes(model: Model, probe: Probe, i: int) -> Model | None:
 
 def first_step(model: Model) -> str:
     """Say how long the first move is."""
+    if model.first == "itself":
+        return "eta_plus * delta0"
     if model.first != "move":
         return f"none, the first gradient is {'lost' if model.first == 'lose' else 'only stored'}"
     if model.before:

@@ -51,7 +51,9 @@ class Limits:
 
     def __post_init__(self) -> None:
         if self.etas is not None and not 0 < self.etas[0] < 1 < self.etas[1]:
-            raise ValueError(f"etas must be a pair with 0 < eta_minus < 1 < eta_plus; got {self.etas!r}")
+            raise ValueError(
+                f"etas must be a pair with 0 < eta_minus < 1 < eta_plus; got {self.etas!r}"
+            )
         for name in ("delta0", "factor", "size"):
             value = getattr(self, name)
             if value is not None and not value > 0:

@@ -15,7 +15,17 @@ import numpy as np
 
 from rprop.rule.variants import VARIANTS
 
-__all__ = ["OTHERS", "SENTENCES", "Model", "Tape", "differences", "factors_of", "path", "published", "rows"]
+__all__ = [
+    "OTHERS",
+    "SENTENCES",
+    "Model",
+    "Tape",
+    "differences",
+    "factors_of",
+    "path",
+    "published",
+    "rows",
+]
 
 
 class Tape(NamedTuple):
@@ -38,7 +48,7 @@ class Model(NamedTuple):
     factor: float | str = 1.0  # of delta0 at the start; or "eta_plus", "eta_minus"
     constant: float | None = None  # the first move, whatever delta0 is
     kept: bool = True  # whether later steps grow from that first move; else from delta0
-    first: str = "move"  # or "store" its sign, "lose" it
+    first: str = "move"  # or "store" its sign, "lose" it, compare it with "itself"
     before: int = 0  # the gradient that is remembered before the first
     stale: str = ""  # "late", or "drops" where a change of sign loses the pending move as well
     grow: float | None = None  # in place of eta_plus
@@ -46,7 +56,9 @@ class Model(NamedTuple):
     grow_times: float = 1.0  # beside eta_plus
     shrink_times: float | str = 1.0  # beside eta_minus; or "eta_minus" once more
     old: bool = False  # moves first and adapts afterwards
-    unsigned: str = "keep"  # delta where no sign is remembered: "grow", "shrink"; "rest...": no move
+    unsigned: str = (
+        "keep"  # delta where no sign is remembered: "grow", "shrink"; "rest...": no move
+    )
     from_start: bool = True  # and so at the first step
     zero: str = "stay"  # a gradient of zero: a key of ZEROS
     through_zero: bool = False  # remembers the sign from before a zero
@@ -153,7 +165,7 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "stale": ("stale-update", "{0}"),
     "factor": ("first-step", "the first move is delta0 times {0}"),
     "constant": ("first-step", "the first move is {0:.10g}, whatever delta0 is"),
-    "first": ("first-step", "the first gradient moves nothing, it is {0}"),
+    "first": ("first-step", "{0}"),
     "before": ("first-step", "before the first step a gradient of {0} is remembered"),
     "unsigned": ("first-step", "{0}"),
     "old": ("same-sign", "it moves by the step size from before it adapts"),
@@ -174,7 +186,12 @@ SENTENCES: dict[str, tuple[str, str]] = {
     "dead_product": ("magnitude", "products of gradients below about {0:.2g} count as zero"),
     "compares": ("product-underflow", "{0}"),
 }
-RISE_FLAGS = {"fell": "loss-rose", "equal": "loss-equal", "percent": "loss-rose", "large": "loss-rose"}
+RISE_FLAGS = {
+    "fell": "loss-rose",
+    "equal": "loss-equal",
+    "percent": "loss-rose",
+    "large": "loss-rose",
+}
 FLIP_WORDS: dict[Any, str] = {
     "step": "it steps by the reduced step size",
     "stay": "it stays",
@@ -197,7 +214,11 @@ WORDS: dict[str, dict[Any, str]] = {
         "late": "every move arrives one step late",
         "drops": "every move arrives one step late, and a sign change loses the one that waits",
     },
-    "first": {"lose": "lost", "store": "only stored"},
+    "first": {
+        "lose": "the first gradient moves nothing, it is lost",
+        "store": "the first gradient moves nothing, it is only stored",
+        "itself": "the first gradient is compared with itself, so the first move is eta_plus * delta0",
+    },
     "on_flip": FLIP_WORDS,
     "on_flip_risen": FLIP_WORDS,
     "zero": {
@@ -278,7 +299,9 @@ def differences(model: Model, expected: Model) -> list[tuple[str, str, Model]]:
             flag = "magnitude"  # noqa: PLW2901
         if name == "unclamped" and not value[0]:
             flag = "delta-max"  # noqa: PLW2901
-        where = " where the loss did not rise" if asks or model.on_flip != model.on_flip_risen else ""
+        where = (
+            " where the loss did not rise" if asks or model.on_flip != model.on_flip_risen else ""
+        )
         text = sentence.format(WORDS.get(name, {}).get(value, value), where)
         found.append((flag, text, expected._replace(**changes)))
     return found
@@ -308,7 +331,10 @@ def path(model: Model, tape: Tape, dtype: str = "float64") -> Iterator[tuple[flo
     own, wide = rounder(dtype), rounder("float32" if dtype == "float16" else dtype)
     m, (eta_minus, eta_plus), (low, high) = model, tape.etas, map(wide, tape.step_sizes)
     limit = wide(tape.step_sizes[1])
-    low, high = (0.0 if m.unclamped[0] else low), (math.inf if m.unclamped[1] or m.clipped else high)
+    low, high = (
+        (0.0 if m.unclamped[0] else low),
+        (math.inf if m.unclamped[1] or m.clipped else high),
+    )
     factors = factors_of(model, tape.etas)
     factor = {"eta_plus": eta_plus, "eta_minus": eta_minus}.get(str(m.factor), m.factor)
     w, delta = tape.start, wide(tape.delta0)
@@ -316,6 +342,7 @@ def path(model: Model, tape: Tape, dtype: str = "float64") -> Iterator[tuple[flo
     memory, older = math.nan, math.nan
     for i, (grad, loss) in enumerate(zip(tape.grads, tape.losses, strict=True)):
         g = grad + m.attracted * w if m.attracted else grad
+        prev = g if i == 0 and m.first == "itself" else prev
         rose = risen(m.rise, loss, memory, older, i)
         if abs(g) < m.dead_gradient:
             g = 0.0
@@ -358,7 +385,7 @@ def path(model: Model, tape: Tape, dtype: str = "float64") -> Iterator[tuple[flo
             if m.unsigned == "rest" and resting and (i or m.from_start):
                 move_ = 0.0
             prev = prev if g == 0 and m.through_zero else g
-        if i == 0 and m.first != "move":
+        if i == 0 and m.first in ("store", "lose"):
             move_ = 0.0
             delta = wide(tape.delta0)
             prev = g if m.first == "store" else 0.0

@@ -59,6 +59,8 @@ class Report:
         The faults that explain the failures, in words, the leading one first.
     uncovered : tuple of str
         Flags of the minimum that no case came to.
+    declined : tuple of str
+        The dtypes that the implementation declined, with its reasons.
     claim : str
         What the exhaustive part has shown, where it was run.
     """
@@ -71,6 +73,7 @@ class Report:
     leading: str = ""
     causes: tuple[str, ...] = ()
     uncovered: tuple[str, ...] = ()
+    declined: tuple[str, ...] = ()
     claim: str = ""
 
     @property
@@ -103,9 +106,13 @@ class Report:
                     f"    {' ' * len(failure.what)} actual   {failure.actual}",
                 ]
         verdict = "conforms to" if self.ok else "does not conform to"
+        if self.uncovered and not self.failures:
+            verdict = "too little was run to say that it conforms to"
         lines.append(f"\n{verdict} {self.variant}: {len(self.failures)} of {self.count} cases fail")
         if self.failures and self.failures[-1].what == "no answer":
             lines[-1] += "; the others were not run"
+        if self.declined:
+            lines.append(f"declined: {'; '.join(self.declined)}")
         if self.uncovered:
             lines.append(f"not covered, so nothing is known about: {', '.join(self.uncovered)}")
         if self.leading:

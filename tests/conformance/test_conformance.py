@@ -17,12 +17,13 @@ from hypothesis import strategies as st
 from rprop import VARIANTS
 from rprop.conformance import Report, check, identify, load
 from rprop.conformance.__main__ import main, release
-from rprop.conformance.adapters import ADAPTERS, Core, Process
+from rprop.conformance.adapters import ADAPTERS, Core
 from rprop.conformance.cases import floats
 from rprop.conformance.checker import DIAGNOSED
 from rprop.conformance.exact import FORMATS, Number, rounded
 from rprop.conformance.flags import FLAGS
 from rprop.conformance.generate import FOLDER, documents
+from rprop.conformance.process import Process
 from tests.conformance.mutants import MUTANTS, TOLERATED, Plain
 
 
