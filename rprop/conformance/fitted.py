@@ -25,9 +25,8 @@ def fitted(variant: str, limits: Limits) -> list[dict[str, Any]]:
     for tape in [*tapes(), *reaching(limits)]:
         fit = limits.fit(tape)
         low, high = fit.step_sizes
-        if fit != tape and any(
-            word in tape.name for word in ("delta-", "delta0-", "rounding-half")
-        ):
+        free = (fit.step_sizes, fit.delta0) == (tape.step_sizes, tape.delta0)
+        if not free and "delta" in tape.name:
             continue  # it was about the settings that are fixed; see `reaching`
         beyond = not low <= fit.delta0 <= high
         if low > high or (beyond and "delta0-" not in tape.name):

@@ -108,7 +108,8 @@ class Report:
         verdict = "conforms to" if self.ok else "does not conform to"
         if self.uncovered and not self.failures:
             verdict = "too little was run to say that it conforms to"
-        lines.append(f"\n{verdict} {self.variant}: {len(self.failures)} of {self.count} cases fail")
+        failing = len({failure.case for failure in self.failures})
+        lines.append(f"\n{verdict} {self.variant}: {failing} of {self.count} cases fail")
         if self.failures and self.failures[-1].what == "no answer":
             lines[-1] += "; the others were not run"
         if self.declined:
