@@ -82,9 +82,9 @@ def exhaust(
     --------
     >>> from rprop.conformance.adapters import Core
     >>> print(exhaust(Core.of("rprop-"), "rprop-", depth=3))
-    all 27 x 27 tapes of 3 steps (gradient -, 0, +; loss falls, stays, rises) and all 63489 \
-gradients of float16 that are numbers agree: rprop- is told from every rule that remembers up to 1 \
-value a coordinate
+    all 9 x 27 tapes of 3 steps (gradient -, 0, +; loss falls, stays, rises) and all 63489 \
+numbers of float16 as gradients agree: rprop- is told from every rule that remembers up to 1 value \
+a coordinate
     """
     known(variant)
     if depth < 1:
@@ -121,8 +121,8 @@ value a coordinate
         return Claim(False, wrong, len(tapes) * signs.shape[1])
     most = depth - STATES + 1
     text = (
-        f"all {len(tapes) if not limits.loss else 3**depth} x {signs.shape[1]} tapes of {depth} steps (gradient -, 0, +; loss falls, stays, "
-        f"rises) and all {len(numbers())} gradients of float16 that are numbers agree"
+        f"all {len(tapes)} x {signs.shape[1]} tapes of {depth} steps (gradient -, 0, +; loss falls, "
+        f"stays, rises) and all {len(numbers())} numbers of float16 as gradients agree"
     )
     if most > 0:
         values = "value" if most == 1 else "values"
@@ -175,5 +175,5 @@ def halves(
         expected = np.array(ones.params, float)[np.sign(grads).astype(int) + 1]
         differs = np.array(stepper.params, float) != expected
         if differs.any():
-            return f"a gradient of {grads[differs.argmax()]!r} is not taken for its sign"
+            return f"a gradient of {float(grads[differs.argmax()])!r} is not taken for its sign"
     return ""
