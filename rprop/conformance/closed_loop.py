@@ -120,7 +120,7 @@ def replay(
     for name, model in rules(etas).items():
         steps = len(losses)
         for i, column in enumerate(grads.T):
-            tape = Tape(column, losses, float(start[i]), delta0, etas, step_sizes)
+            tape = Tape(column.tolist(), losses, float(start[i]), delta0, etas, step_sizes)
             before = float(start[i])
             for k, (w, delta) in enumerate(path(model, tape)):
                 if k >= steps or abs(w - visited[k + 1][i]) > rtol * max(delta, abs(w - before)):

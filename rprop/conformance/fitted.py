@@ -15,6 +15,8 @@ from rprop.rule.reference import rose, sign
 
 __all__ = ["fitted", "retold", "rule_labels"]
 
+#: Upper limits that nothing reaches, where there is to be none.
+ENDLESS = {"float64": 1e300, "float32": 1e38, "float16": 6e4}
 MOST = 3000  # steps that one case may take to reach a limit
 
 
@@ -25,8 +27,15 @@ def fitted(variant: str, limits: Limits) -> list[dict[str, Any]]:
     for tape in [*tapes(), *reaching(limits)]:
         fit = limits.fit(tape)
         low, high = fit.step_sizes
-        free = (fit.step_sizes, fit.delta0) == (tape.step_sizes, tape.delta0)
-        if not free and "delta" in tape.name:
+        moved = fit.delta0 != tape.delta0
+        fixed_low, fixed_high = (limit is not None for limit in limits.step_sizes)
+        about_low, about_high = "delta-min" in tape.name, "delta-max" in tape.name
+        others = "delta" in tape.name and not (about_low or about_high)
+        if (
+            (about_low and (moved or fixed_low))
+            or (about_high and (moved or fixed_high))
+            or (others and (moved or fixed_low or fixed_high))
+        ):
             continue  # it was about the settings that are fixed; see `reaching`
         beyond = not low <= fit.delta0 <= high
         if low > high or (beyond and "delta0-" not in tape.name):
@@ -35,12 +44,19 @@ def fitted(variant: str, limits: Limits) -> list[dict[str, Any]]:
         if sized is None:
             continue
         for dtype in tape.dtypes:
+            if high == math.inf:
+                sized, fit = (t._replace(step_sizes=(low, ENDLESS[dtype])) for t in (sized, fit))
             try:
                 made = case(sized, variant, dtype)
+                told = case(fit, variant, dtype) if sized is not fit else made
             except OverflowError:
                 continue
-            if dtype == "float16" and fit != tape:
+            if dtype == "float16" and limits != Limits(size=limits.size):
                 made["verdict"] = "acceptable"  # its steps are no longer exact
+            if len(tape.params) == 1:  # copies show what the one coordinate shows
+                for step, one in zip(made["steps"], told["steps"], strict=True):
+                    step["flag"] = one["flag"]
+                made["flags"] = told["flags"]
             cases.append(made)
     return cases
 
@@ -50,15 +66,19 @@ def reaching(limits: Limits) -> Iterator[Tape]:
     eta_minus, eta_plus = limits.etas or (0.5, 1.5)
     low, high = limits.step_sizes
     delta0 = limits.delta0 or 0.125
-    dtypes = ("float64", "float32")
+    if limits.delta0:  # the tapes of `generate` are made for another
+        low = delta0 * 0.375 if low is None else low
+        high = delta0 * 2.125 if high is None else high
+    sizes = (1e-6 if low is None else low, 50.0 if high is None else high)
+    both: dict[str, Any] = {"dtypes": ("float64", "float32"), "step_sizes": sizes}
     if low:
         n = 2 * math.ceil(math.log(delta0 / low) / -math.log(eta_minus)) + 8
         if 0 < n < MOST:
-            yield Tape("lower-limit", [1, -1] * (n // 2) + [1, 1, 1], dtypes=dtypes)
+            yield Tape("lower-limit", [1, -1] * (n // 2) + [1, 1, 1], **both)
     if high is not None and high < math.inf:
         n = math.ceil(math.log(high / delta0) / math.log(eta_plus)) + 4
         if 0 < n < MOST:
-            yield Tape("upper-limit", [1] * n + [-1, -1, -1], dtypes=dtypes)
+            yield Tape("upper-limit", [1] * n + [-1, -1, -1], **both)
 
 
 def widened(tape: Tape, size: int | None) -> Tape | None:
@@ -74,13 +94,7 @@ def widened(tape: Tape, size: int | None) -> Tape | None:
         grads=[[row[i] for i in columns] for row in rows],
         params=[tape.params[i] for i in columns],
         repeat=1,
-        flag=tape.flag or [*rule_labels("", [row[0] for row in rows], losses(tape))],
     )
-
-
-def losses(tape: Tape) -> Sequence[float]:
-    """Return the losses of a tape."""
-    return tape.losses or [float(-i) for i in range(len(tape.grads))]
 
 
 def retold(

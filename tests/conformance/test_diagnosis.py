@@ -125,7 +125,7 @@ def test_identify_in_every_dtype(variant, dtype):
 
 
 def test_identify_wants_a_known_dtype():
-    with pytest.raises(ValueError, match="dtype must be one of .* got 'float8'"):
+    with pytest.raises(ValueError, match=r"dtype must be one of .* got 'float8'"):
         identify(Core, "float8")
 
 
