@@ -26,6 +26,8 @@ def fitted(variant: str, limits: Limits) -> list[dict[str, Any]]:
     cases = []
     for tape in [*tapes(), *reaching(limits)]:
         fit = limits.fit(tape)
+        if not limits.sizes and not plain(tape):
+            continue
         low, high = fit.step_sizes
         moved = fit.delta0 != tape.delta0
         fixed_low, fixed_high = (limit is not None for limit in limits.step_sizes)
@@ -79,6 +81,12 @@ def reaching(limits: Limits) -> Iterator[Tape]:
         n = math.ceil(math.log(high / delta0) / math.log(eta_plus)) + 4
         if 0 < n < MOST:
             yield Tape("upper-limit", [1] * n + [-1, -1, -1], **both)
+
+
+def plain(tape: Tape) -> bool:
+    """Tell whether all gradients are 0 or of the size of 1."""
+    rows = ([g] if isinstance(g, int | float) else g for g in tape.grads)
+    return all(g == 0 or 1e-2 < abs(g) < 1e2 for row in rows for g in row)
 
 
 def widened(tape: Tape, size: int | None) -> Tape | None:

@@ -26,6 +26,8 @@ class Limits:
         documentation says so; declare it to see what else there is.
     loss : bool, optional
         False if it cannot be told the loss.
+    sizes : bool, optional
+        False if it can only be given gradients of the size of 1, as where a target is set.
     size : int, optional
         The number of parameters, where it is fixed; the cases are made of copies.
 
@@ -47,6 +49,7 @@ class Limits:
     delta0: float | None = None
     factor: float = 1.0
     loss: bool = True
+    sizes: bool = True
     size: int | None = None
 
     def __post_init__(self) -> None:

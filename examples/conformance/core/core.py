@@ -21,8 +21,12 @@ class Stepper:  # replace it by yours; this is iRprop-
 
 vectors, variant = json.load(open(sys.argv[1])), "irprop-"
 for case in vectors["cases"]:
-    stepper = Stepper(*(case[name][0] for name in ("params",)), case["delta0"][0][0],
-                      case["etas"][0], case["step_sizes"][0])  # [0]: decimals, [1]: bits
+    stepper = Stepper(
+        *(case[name][0] for name in ("params",)),
+        case["delta0"][0][0],
+        case["etas"][0],
+        case["step_sizes"][0],
+    )  # [0]: decimals, [1]: bits
     tape = zip(case["grads"], case["losses"][0], case["expected"][variant])
     for number, (grads, loss, expected) in enumerate(tape, 1):
         stepper.step(grads[0], loss)
