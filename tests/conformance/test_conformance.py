@@ -3,7 +3,6 @@
 import json
 import sys
 from fractions import Fraction
-from importlib.util import find_spec
 from pathlib import Path
 from shutil import which
 from subprocess import run
@@ -16,7 +15,7 @@ from hypothesis import strategies as st
 
 from rprop import VARIANTS
 from rprop.conformance import Report, check, identify, load
-from rprop.conformance.__main__ import main, release
+from rprop.conformance.__main__ import main
 from rprop.conformance.adapters import ADAPTERS, Core
 from rprop.conformance.cases import floats
 from rprop.conformance.checker import DIAGNOSED
@@ -405,45 +404,3 @@ def test_a_malformed_file_ends_the_command(tmp_path, monkeypatch, capsys):
 def test_a_missing_program_gets_a_sentence(command, capsys):
     assert main(["--command", command]) == 2
     assert capsys.readouterr().err.endswith(" cannot be checked: it is no program.\n")
-
-
-@pytest.mark.parametrize("name", [name for name in ADAPTERS if name.startswith("torch")])
-def test_torch_is_irprop_minus_but_for_underflow(name):
-    pytest.importorskip("torch")
-    report = check(ADAPTERS[name].make("irprop-"))
-    assert [flag for flag, result in report.flags.items() if result == "fail"] == [
-        "product-underflow"
-    ]
-    assert identify(ADAPTERS[name].make("irprop-")).compares == "products"
-    namespace = {}
-    exec(report.failures[0].snippet, namespace)  # noqa: S102
-    assert str(namespace["w"].tolist()) in report.failures[0].actual
-
-
-@pytest.mark.parametrize("name", [name for name in ADAPTERS if not name.startswith("rprop")])
-@pytest.mark.filterwarnings("ignore")  # of the frameworks
-def test_the_table_on_the_site_is_what_the_command_prints(name, capsys):
-    package = ADAPTERS[name].package
-    if find_spec(package) is None:
-        pytest.skip(f"{package} is not installed")
-    page = Path(__file__).parents[2] / "docs" / "conformance.md"
-    if f"`{name}` {release(package).split('+')[0]} |" not in page.read_text(encoding="utf-8"):
-        pytest.skip(f"the table is of another release of {package}")
-    main([name, "--markdown"])
-    assert capsys.readouterr().out in page.read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("variant", VARIANTS)
-def test_our_step_compiled_by_jax(variant):
-    pytest.importorskip("jax")
-    check(ADAPTERS["rprop under jax.jit"].make(variant), variant).assert_ok()
-
-
-@pytest.mark.skipif(find_spec("optax") is None, reason="optax is not installed")
-@pytest.mark.filterwarnings("ignore")  # of its dependencies
-def test_optax_is_a_step_late():
-    make = ADAPTERS["optax.rprop"].make("irprop-")
-    report = check(make)
-    assert {failure.flag for failure in report.failures} == {"stale-update"}
-    assert report.failures[0].step == 1
-    assert identify(make).stale
