@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 from rprop.conformance.cases import MakeStepper, floats
+from rprop.conformance.faults import differences
 from rprop.conformance.fitted import retold, rule_labels
 from rprop.conformance.identify import PULLED, SIZED, Identity, first_step, identify
 from rprop.conformance.limits import Limits
-from rprop.conformance.models import Model, Tape, differences, path, published
+from rprop.conformance.models import Model, Tape, path, published
 from rprop.conformance.report import Failure, Report
 from rprop.rule.state import Array
 from rprop.rule.variants import VARIANTS

@@ -131,7 +131,7 @@ class Process:
             Whether one process answers case after case.
         """
         idle: list[Program] = []
-        atexit.register(lambda: [program.close() for program in idle])
+        atexit.register(close_all, idle)
         fields = {"line": command, "timeout": timeout, "reuse": reuse, "idle": idle}
         return type("Process", (cls,), fields)
 
@@ -176,6 +176,12 @@ class Process:
             self.idle.append(program)
         else:
             program.close()
+
+
+def close_all(programs: list[Program]) -> None:
+    """End programs that wait for a case that will not come."""
+    for program in programs:
+        program.close()
 
 
 def message(grads: list[float], loss: float) -> str:

@@ -37,7 +37,7 @@ def test_the_table_says_what_the_check_finds(row):
     installed = version(adapter.distribution or adapter.package).partition("+")[0]
     if installed != row["version"]:
         pytest.skip(f"the table is of another release than {installed}")
-    report = check(adapter.make(row["claims"]), row["claims"], dtypes=adapter.dtypes)
+    report = check(adapter.make(row["claims"]), row["claims"], dtypes=adapter.dtypes[:1])
     assert [flag for flag, result in report.flags.items() if result == "fail"] == row["fails"]
     assert report.ok == (not row["fails"])
     assert report.leading == (row["fails"] or [""])[0]

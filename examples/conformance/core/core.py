@@ -27,7 +27,7 @@ for case in vectors["cases"]:
         case["etas"][0],
         case["step_sizes"][0],
     )  # [0]: decimals, [1]: bits
-    tape = zip(case["grads"], case["losses"][0], case["expected"][variant])
+    tape = zip(case["grads"], case["losses"][0], case["expected"][variant], strict=True)
     for number, (grads, loss, expected) in enumerate(tape, 1):
         stepper.step(grads[0], loss)
         if [struct.pack(">d", w + 0.0).hex() for w in stepper.params] != expected[1]:
