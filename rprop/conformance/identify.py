@@ -188,6 +188,7 @@ def models(tapes: list[Tape], paths: list[Array], attracted: bool) -> Iterator[M
             yield row._replace(attracted=pull)
         return
     everything = list(rows())
+    alike = [row for row in everything if row.on_flip == row.on_flip_risen]
     few = [other for other in OTHERS if not other]
     (eta_minus, eta_plus) = tapes[0].etas
     other_factors = [
@@ -207,8 +208,8 @@ def models(tapes: list[Tape], paths: list[Array], attracted: bool) -> Iterator[M
         (known, OTHERS),
         (known, other_factors),
         (everything, few),
-        (everything, OTHERS),
-        (everything, other_factors),
+        (alike, OTHERS),
+        (alike, other_factors),
     ):
         for row, other, start in product(flips, others, starts):
             yield row._replace(**{**other, **start})
