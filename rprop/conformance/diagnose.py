@@ -38,6 +38,7 @@ RULE = (
     "delta-min",
     "delta-max",
 )
+LIMITS = ("delta-min", "delta-max")
 TAPES = ("many-coordinates", "masked-zeros", "long-tape", "rounding")
 #: Flags that are told from what is seen, whatever else is wrong.
 SEEN = ("shape-dtype", "gradient-changed", "stale-update", "undo-length")
@@ -118,6 +119,8 @@ def diagnosis(
     general = "parameters" if PULLED in notes else "magnitude" if SIZED in seen else ""
     flags, extra = dict(report.flags), []
     relabelled = relabel(found, cases, models, expected, faults, general)
+    if not models:
+        relabelled = by_memory(relabelled, report.flags)
     first = next((m for m in models if starts_otherwise(m, limits)), None)
     if first is not None and any(f.flag == "first-step" for f in relabelled):
         anew = [
@@ -155,14 +158,26 @@ def diagnosis(
     )
 
 
+def by_memory(failures: list[Failure], flags: dict[str, str]) -> list[Failure]:
+    """Blame the memory of the loss where a rise is seen in one case and missed in another."""
+    asks = [f for f in failures if f.flag in ("loss-rose", "loss-fell", "loss-equal")]
+    sometimes = any(flags[f.flag] == "pass" and "a-little" not in f.case for f in asks)
+    if not sometimes:
+        return failures
+    return [replace(f, flag="loss-memory") if f in asks else f for f in failures]
+
+
 def lead(failures: list[Failure], faults: list[tuple[str, str, Model]]) -> str:
     """Return the flag to mend first."""
     present = {failure.flag for failure in failures}
     for flag, _, _ in faults:
         if flag in present:
             return flag
-    plain = [failure.flag for failure in failures if failure.flag in (*RULE, "parameters")]
-    return (plain or [failure.flag for failure in failures] or [""])[0]
+    ranked = sorted(
+        (failure.flag for failure in failures),
+        key=lambda flag: (flag == "rounding", flag not in (*RULE, "parameters")),
+    )
+    return ranked[0] if ranked else ""
 
 
 def relabel(
@@ -211,7 +226,7 @@ def relabel(
         flag = named[i].flag
         if flag in RULE and flag not in plain:
             flag = "magnitude"  # right where all gradients are of one size
-        elif flag not in RULE and rule in plain:
+        elif (flag not in RULE or flag in LIMITS) and rule in plain:
             flag = rule
         elif flag in TAPES and plain:
             flag = next(f.flag for f in named if f.flag in plain)

@@ -106,7 +106,7 @@ WORDS: dict[str, dict[Any, str]] = {
         "percent": "higher than the last by more than a percent",
         "large": "higher than the last by more than a constant",
         "fell": "lower than the last",
-        "first": "positive",
+        "first": "higher than the first",
     },
 }
 

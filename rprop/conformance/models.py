@@ -186,7 +186,7 @@ def path(model: Model, tape: Tape, dtype: str = "float64") -> Iterator[tuple[flo
     for i, (grad, loss) in enumerate(zip(tape.grads, tape.losses, strict=True)):
         g = grad + m.attracted * w if m.attracted else grad
         prev = g if i == 0 and m.first == "itself" else prev
-        rose = risen(m.rise, loss, memory, older, i)
+        rose = risen(m.rise, loss, memory, older)
         if abs(g) < m.dead_gradient:
             g = 0.0
         s = int(g > 0) - int(g < 0)
@@ -247,7 +247,9 @@ def path(model: Model, tape: Tape, dtype: str = "float64") -> Iterator[tuple[flo
         w = own(w + shown)
         yield w, delta
         older = memory
-        if m.rise == "best":
+        if m.rise == "first":
+            memory = loss if math.isnan(memory) else memory
+        elif m.rise == "best":
             memory = loss if math.isnan(memory) else min(memory, loss)
         elif m.rise == "kept":
             memory = memory if flipped else loss
@@ -257,7 +259,7 @@ def path(model: Model, tape: Tape, dtype: str = "float64") -> Iterator[tuple[flo
             memory = loss
 
 
-def risen(rule: str, loss: float, memory: float, older: float, i: int) -> bool:
+def risen(rule: str, loss: float, memory: float, older: float) -> bool:
     """Tell whether the loss counts as risen."""
     if rule == "equal":
         return loss >= memory or math.isnan(loss)
@@ -269,6 +271,4 @@ def risen(rule: str, loss: float, memory: float, older: float, i: int) -> bool:
         return loss > memory + 1e-2
     if rule == "fell":
         return loss < memory
-    if rule == "first":
-        return i > 0 and loss > 0
     return loss > memory or math.isnan(loss)

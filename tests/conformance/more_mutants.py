@@ -309,3 +309,53 @@ class StartsTwiceAsFar(Plain):
     def coordinate(self, i, g, rose):
         move = super().coordinate(i, g, rose)
         return move * 2 if self.count == 1 else move
+
+
+@bug("loss-memory", "higher than the first", "irprop+")
+class ComparesWithTheFirstLoss(Plain):
+    def keep(self, loss):
+        return loss if self.loss is None else self.loss
+
+
+@bug("loss-memory", "", "irprop+")
+class KeepsEverySecondLoss(Plain):
+    def keep(self, loss):
+        return self.loss if self.count % 2 == 0 else loss
+
+
+@bug("after-flip", "", "irprop+")
+class RemembersWhereItStays(Plain):
+    def coordinate(self, i, g, rose):
+        flip = self.agreement(g, self.prev[i]) < 0
+        move = super().coordinate(i, g, rose)
+        if flip and not rose:
+            self.prev[i] = g
+        return move
+
+
+@bug("after-flip")
+class GrowsAfterAFlip(Plain):
+    def __init__(self, params, delta0, etas, step_sizes):
+        super().__init__(params, delta0, etas, step_sizes)
+        self.flipped = np.zeros(params.shape, bool)
+
+    def coordinate(self, i, g, rose):
+        if self.flipped[i]:
+            self.delta[i] = min(self.delta[i] * self.plus, self.high)
+        self.flipped[i] = self.agreement(g, self.prev[i]) < 0
+        return super().coordinate(i, g, rose)
+
+
+@bug("parameters", "depends on the parameters", "rprop+")
+class KeepsTheParametersInABox(Plain):
+    def step(self, grads, loss):
+        super().step(grads, loss)
+        self.params = np.clip(self.params, -10, 10)
+
+
+@bug("zero-gradient", "", "rprop+")
+class UndoesOnZero(Plain):
+    def coordinate(self, i, g, rose):
+        last = self.move[i]
+        move = super().coordinate(i, g, rose)
+        return move if g else -last
