@@ -212,7 +212,14 @@ def safe(x):
 
 
 def iterates(fun, variant, iterations):
-    options = {"variant": variant, "delta0": 0.01, "maxiter": iterations, "gtol": 0, "xtol": 0}
+    options = {
+        "variant": variant,
+        "delta0": 0.01,
+        "maxiter": iterations,
+        "gtol": 0,
+        "xtol": 0,
+        "ftol": 0,
+    }
     return minimize_rprop(fun, np.zeros(COLUMNS), jac=True, return_all=True, **options).allvecs
 
 
