@@ -14,6 +14,7 @@ from rprop import VARIANTS, Minimizer, minimize_batch, minimize_rprop, rprop_ini
 from rprop.solver.options import ELSEWHERE, OPTIONS, checked, configure, defaults
 
 DOORS = {"one": minimize_rprop, "many": minimize_batch, "ask": Minimizer}
+SCIPY_PAGE = (Path(__file__).parents[2] / "docs/scipy.md").read_text("utf-8")
 DIFFERENCES = ("finite_diff_method", "finite_diff_rel_step", "eps", "workers")
 START = np.array([-1.2, 1.0, 0.3])
 
@@ -185,3 +186,25 @@ def test_with_all_switched_off_it_is_the_published_rule_to_the_bit(variant, limi
         params, state = rprop_step(
             params, grads, state, step_sizes=limits, variant=variant, loss=loss
         )
+
+
+ADDED = re.findall(r"^\| (.*) \| .* \| `(.*=.*)` \|$", SCIPY_PAGE, re.MULTILINE)
+OFF = {
+    "delta0=0.1": lambda s: s.delta0 == 0.1,
+    "step_sizes=(1e-6, 50)": lambda s: s.step_sizes == (1e-6, 50),
+    "basis=None": lambda s: not s.learned,
+    "secant=False": lambda s: not s.secant and s.etas == (0.5, 1.2),
+    "gtol=0, xtol=0, ftol=0": lambda s: (s.gtol, s.xtol, s.ftol) == (0, 0, 0),
+    "xtol=0, ftol=0": lambda s: (s.xtol, s.ftol) == (0, 0),
+}
+
+
+@pytest.mark.parametrize(("added", "code"), ADDED)
+def test_the_page_says_what_switches_off_what_the_default_adds(added, code):
+    off = settings(**eval(f"dict({code})"))
+    assert OFF[code](off), added
+    assert not OFF[code](settings()), added
+
+
+def test_the_table_of_the_page_was_found():
+    assert {code for _, code in ADDED} == set(OFF)
