@@ -38,6 +38,8 @@ def test_the_table_says_what_the_code_says():
 
 def test_every_status_has_a_section():
     assert [status for status in SECTIONS if status is not None] == list(FINAL)
+    for status, outcome in FINAL.items():
+        assert SECTIONS[status].startswith(f"\n**What to do now:** {outcome.advice}\n\n"), status
 
 
 @pytest.mark.parametrize("status", FINAL)
