@@ -25,11 +25,14 @@ from typing import Any
 import numpy as np
 
 from rprop.rule.state import Array, RpropState
+from rprop.solver.per_run import choose_by_run
 from rprop.solver.run import Directions
 
 __all__ = ["axes", "carry", "enter", "learn", "leave", "lengths"]
 
-MOST = 50  # directions
+MOST, LEAST = 50, 5  # directions
+MEMORY = 2_000_000  # numbers that directions may take: with more variables there are fewer of them
+APART = 1e-3  # the part of the changes of slope against moves up to which axes are good enough
 PERIOD = 5, 10  # moves between two renewals: n, within these
 PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
 NOTHING = 1e-12  # the part of the largest eigenvalue below which one says nothing
@@ -37,7 +40,8 @@ NOTHING = 1e-12  # the part of the largest eigenvalue below which one says nothi
 
 def sizes(n: int) -> tuple[int, int]:
     """Return how many directions there are and how many moves until they are renewed."""
-    return min(n, MOST), min(max(n, PERIOD[0]), PERIOD[1])
+    most = max(LEAST, min(MOST, MEMORY // max(n, 1)))
+    return min(n, most), min(max(n, PERIOD[0]), PERIOD[1])
 
 
 def axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Directions:
@@ -159,6 +163,7 @@ def renew(
     """
     old, whole = split(directions)
     k = old.shape[-2]
+    stays = on_their_own(directions)
     memory, weights = estimate(directions)
     if pinned is not None:
         memory = np.where(pinned[..., None, :], 0, memory)
@@ -179,8 +184,23 @@ def renew(
         0 * state.prev_update,
         state.prev_loss,
     )
-    renewed = directions._replace(vectors=vectors, values=values, count=0 * directions.count)
-    return renewed, forgotten
+    renewed = directions._replace(vectors=vectors, values=values)
+    if stays.any():
+        renewed = choose_by_run(stays, directions, renewed)
+        forgotten = choose_by_run(stays, state, forgotten)
+    return renewed._replace(count=0 * directions.count), forgotten
+
+
+def on_their_own(directions: Directions) -> Array:
+    """Tell where coordinates do not interact yet: none had its slope change against its own move.
+
+    So it is in a sum of convex functions of one variable each, whose directions are the axes.
+    """
+    part = directions.moves * directions.changes
+    total, against = np.abs(part).sum(axis=-1), np.maximum(-part, 0).sum(axis=-1)
+    share = (against / np.where(total > 0, total, 1)).mean(axis=-1)
+    learned = (directions.values != 0).any(axis=-1)
+    return ~learned & (share <= APART)
 
 
 def eigenvectors(

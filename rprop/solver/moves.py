@@ -1,8 +1,8 @@
 """Secant moves: how far the line through the last two slopes of a coordinate says to go.
 
-The rule decides how Δ adapts, as ever. Where the slope of a coordinate changed sign, the zero of
-the line tells how much of the last move to take back, instead of all or nothing; where it kept its
-sign and got smaller, the zero limits how far the next move goes.
+The rule decides how Δ adapts. Where the slope of a coordinate changed sign, the zero of the line
+tells how much of the last move to take back, instead of all or nothing; where it kept its sign and
+got smaller, the zero limits how far the next move goes, and Δ may grow faster towards it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,8 @@ __all__ = ["secant"]
 
 PART = 0.05, 0.95  # of the last move that is taken back, at least and at most
 
-GROWTH = 1
-REACH = 2  # distances to the zero that a move may go
+GROWTH = 2  # the most by which Δ grows towards the zero, where that is further than the rule goes
+REACH = 3  # distances to the zero that a move may go
 
 
 def secant(before: RpropState, after: RpropState, slope: Array, last_slope: Array) -> RpropState:

@@ -121,9 +121,10 @@ SMALL = 1e-4  # the part of the slope at the start below which a slope is no rea
 IDLE = 1000  # iterations without an evaluation after which nothing more is to be expected
 
 
-def judge(run: Run, steep: Array, settings: Settings, may_search: bool = True) -> None:
+def judge(run: Run, steep: Array, settings: Settings) -> None:
     """Set the status of runs that are to stop; the first reason counts."""
     here, lowest, status = run.here, run.best.fun, run.status
+    quiet = run.search.phase <= 0  # the others are in the middle of a search
     never = status != status
     at_best = here.fun <= lowest
     flat = (steep <= run.gtol) & at_best
@@ -145,10 +146,11 @@ def judge(run: Run, steep: Array, settings: Settings, may_search: bool = True) -
     proven = settled & at_best & ~run.blocked & (steep <= SMALL * run.steep)
     reasons = {6: reasons[6], 0: flat, 4: proven & still, 5: proven & idle, **reasons}
     for code, reason in reasons.items():
-        status = np.where((status == RUNNING) & reason, code, status)[()]
+        status = np.where(quiet & (status == RUNNING) & reason, code, status)[()]
     run.status = status.astype(np.int8)
     doubtful = settled & ~proven & (status == RUNNING)
-    if may_search and in_any_run(doubtful):
+    doubtful = doubtful & (run.search.phase == 0)  # after a search, a step comes first
+    if in_any_run(doubtful):
         reason = np.where(run.blocked, 8, np.where(still, 4, 5)).astype(np.int8)
         search_again(run, doubtful, reason, settings)
 

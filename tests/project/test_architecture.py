@@ -25,19 +25,30 @@ WINGS = {
 PACKAGES = {
     "rule": {"numpy", "numba"},
     "solver": {"numpy", "scipy", "tqdm", "distributed"},
-    "conformance": {"numpy", "torch", "jax", "optax", "paddle"},
+    "conformance": {"numpy"},
     "teaching": {"numpy", "scipy", "matplotlib"},
     "torch": {"numpy", "torch"},
     "optax": {"numpy", "jax", "jaxlib", "optax"},
+}
+#: Where the implementations to be checked are imported: any package.
+PEERS = {"rprop.conformance.adapters", "rprop.conformance.peers"}
+#: Imports inside a function that may close a circle, and why.
+CIRCLES = {
+    (
+        "rprop.conformance.generate",
+        "rprop.conformance.core",
+    ): "writing all files, it writes core.json"
 }
 STANDARD = sys.stdlib_module_names | {"annotationlib"}  # which Python has from 3.14
 FILE, FUNCTION = 400, 60  # lines; of a function without its docstring
 #: The few that are longer, how long they may be, and why.
 LONGER = {
-    "rprop/conformance/checker.py": (410, "one idea, the verdict on a vector, with its report"),
-    "rprop/conformance/__main__.py main": (70, "the options of the command line, one after another"),
-    "rprop/conformance/generate.py case": (65, "writes every field of a vector once"),
-    "rprop/solver/batch.py minimize_batch": (75, "a door: checks, loop and what an exception takes along"),
+    "rprop/conformance/checker.py run": (69, "one tape, fault by fault, in the order they are told"),
+    "rprop/conformance/diagnose.py diagnosis": (66, "asks for typical mistakes one after another"),
+    "rprop/conformance/generate.py case": (63, "writes every field of a vector once"),
+    "rprop/conformance/models.py path": (87, "a model of all faults, beside the rule line by line"),
+    "rprop/rule/arrays.py step": (64, "checks and step in one, as only one library's arrays come in"),
+    "rprop/solver/batch.py minimize_batch": (65, "a door: checks, loop and what an exception takes"),
 }  # fmt: skip
 
 
@@ -81,7 +92,7 @@ INSIDE = {name: {i for i in found if i.split(".")[0] == "rprop"} for name, found
 
 
 def test_every_file_is_in_a_wing():
-    assert {wing(name) for name in MODULES} - {""} <= set(WINGS)
+    assert {wing(name) for name in MODULES} - {""} == set(WINGS)
     assert not {name for name in MODULES if wing(name) == ""} - {"rprop", "rprop.__main__"}
 
 
@@ -93,14 +104,17 @@ def test_a_module_imports_only_what_its_wing_may(name):
         assert wing(other) in WINGS[own] | {own}, f"{own} must not import {other}"
 
 
-@pytest.mark.parametrize("name", [name for name in MODULES if wing(name)])
+@pytest.mark.parametrize("name", [name for name in MODULES if wing(name) and name not in PEERS])
 def test_a_module_needs_only_the_packages_of_its_wing(name):
     outside = {i.split(".")[0] for i in IMPORTS[name]} - {"rprop"} - STANDARD
     assert outside <= PACKAGES[wing(name)]
 
 
 def test_no_modules_import_each_other_in_a_circle():
-    list(TopologicalSorter(INSIDE).static_order())  # raises CycleError, which names the circle
+    for name, other in CIRCLES:
+        assert other in INSIDE[name], "there is no such import any more: take it off the list"
+    graph = {name: {i for i in found if (name, i) not in CIRCLES} for name, found in INSIDE.items()}
+    list(TopologicalSorter(graph).static_order())  # raises CycleError, which names the circle
 
 
 def lengths():
@@ -129,14 +143,13 @@ def test_the_drawing_shows_the_imports_that_there_are():
     arrows = set(re.findall(r'data-arrow="(\w+) (\w+)"', PAGE))
     assert boxes == set(WINGS)
     assert arrows == {(own, other) for own, others in WINGS.items() for other in others}
-    built = {wing(name) for name in MODULES} - {""}
     used = {
         (wing(name), wing(other))
         for name in MODULES
         for other in INSIDE[name]
         if wing(name) not in ("", wing(other))
     }
-    assert used == {(own, other) for own, other in arrows if own in built}
+    assert used == arrows
 
 
 def test_the_table_of_rooms_is_complete():

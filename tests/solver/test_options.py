@@ -11,6 +11,7 @@ from scipy.optimize import OptimizeWarning, rosen, rosen_der
 
 import rprop.solver
 from rprop import VARIANTS, Minimizer, minimize_batch, minimize_rprop, rprop_init, rprop_step
+from rprop.solver.first_step import FEW
 from rprop.solver.options import ELSEWHERE, OPTIONS, checked, configure, defaults
 
 DOORS = {"one": minimize_rprop, "many": minimize_batch, "ask": Minimizer}
@@ -208,3 +209,4 @@ def test_the_page_says_what_switches_off_what_the_default_adds(added, code):
 
 def test_the_table_of_the_page_was_found():
     assert {code for _, code in ADDED} == set(OFF)
+    assert f"for the first {FEW} variables" in SCIPY_PAGE
