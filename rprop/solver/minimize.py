@@ -92,7 +92,13 @@ def minimize_rprop(
     5      yes     the loss fell by no more than `ftol`
     6      yes     `f_target`
     7      yes     all variables are fixed by bounds
-    8      no      steps shrank to `xtol` without a usable value
+    8      no      only unusable values around the best point
+    9      no      the gradient seems to be wrong
+    10     no      nothing lower near the best point, but no proof
+    11     no      the loss seems unbounded below
+    12     no      steps too short to reach a new point
+    13     no      `maxtime`
+    14     no      finite differences saw no change of the loss
     99     no      `callback` raised StopIteration
     ====== ======= ===================================================
 

@@ -202,7 +202,9 @@ def defaults(door: str) -> dict[str, Any]:
 def suggest(name: str, known: Iterable[str]) -> str:
     """Say which option may have been meant."""
     known = list(known)
-    meant = ELSEWHERE.get(name) or next(iter(difflib.get_close_matches(name, known, 1, 0.7)), None)
+    meant = ELSEWHERE.get(name) or next(
+        iter(difflib.get_close_matches(name.lower(), known, 1, 0.7)), None
+    )
     return f"{name} (did you mean {meant}?)" if meant in known else name
 
 
