@@ -163,7 +163,9 @@ def renew(
     if pinned is not None:
         memory = np.where(pinned[..., None, :], 0, memory)
     vectors, values = eigenvectors(memory, weights, k, pinned)
-    vectors = vectors.astype(old.dtype, order="C")  # of one layout, so that bits do not depend on it
+    vectors = vectors.astype(
+        old.dtype, order="C"
+    )  # of one layout, so that bits do not depend on it
     delta = state.delta.astype(old.dtype)
     turn = np.matmul(old, vectors.swapaxes(-1, -2))
     squares = mix(delta[..., :k] ** 2, turn * turn)

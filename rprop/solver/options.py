@@ -20,7 +20,10 @@ from rprop.rule.state import Array
 from rprop.rule.variants import VARIANTS
 from rprop.solver.run import Settings
 
-__all__ = ["OPTIONS", "Option", "configure", "defaults", "documented", "suggest", "unknown"]
+__all__ = [
+    "OPTIONS", "Option", "checked", "configure", "defaults", "documented", "flag", "suggest",
+    "tolerances", "unknown",
+]  # fmt: skip
 
 ONE = frozenset({"one"})
 SHOWN = frozenset({"one", "many"})

@@ -11,6 +11,7 @@ from rprop.solver import batch
 
 KEYS = ("x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message")
 PROBLEMS = 40
+solve = functools.partial(minimize_batch, in_axes=0)
 
 
 def rosenbrock(X, steep):
@@ -66,7 +67,7 @@ OPTIONS = {
 def test_rows_are_the_runs_of_rows_alone(name):
     X0, steep = starts()
     options = {"maxiter": 1000, **OPTIONS[name]}
-    result = minimize_batch(rosenbrock, X0, (steep,), **options)
+    result = solve(rosenbrock, X0, (steep,), **options)
     check_rows(result, rosenbrock, X0, steep, **options)
     assert len(set(result.nit)) > 3 or "maxiter" in OPTIONS[name]
 
@@ -90,7 +91,7 @@ def test_bounds(name):
         return rosenbrock(X, steep)
 
     full = [np.broadcast_to(side, X0.shape) for side in (low, high)]
-    result = minimize_batch(inside, X0, (steep, *full), Bounds(low, high), maxiter=500)
+    result = solve(inside, X0, (steep, *full), Bounds(low, high), maxiter=500)
     check_rows(result, rosenbrock, X0, steep, (low, high), maxiter=500)
 
 
@@ -100,7 +101,7 @@ def paths(name, state=(), dtype=float, **options):
     given = {"history": True, "return_all": True, **OPTIONS[name], **options}
     low, high = BOUNDS["per row"] if given.get("basis") is None else (-np.inf, np.inf)
     sides = [np.broadcast_to(side, X0.shape) for side in (low, high)]
-    batch = minimize_batch(
+    batch = solve(
         rosenbrock,
         X0.astype(dtype),
         (steep,),
@@ -155,9 +156,9 @@ def test_resumed_rows_go_on_as_they_do_alone(name, block, monkeypatch):
 
 def test_a_run_in_two_parts_is_a_run_in_one():
     X0, steep = starts()
-    whole = minimize_batch(rosenbrock, X0, (steep,))
-    part = minimize_batch(rosenbrock, X0, (steep,), maxiter=40, return_state=True)
-    rest = minimize_batch(rosenbrock, None, (steep,), state=part.state)
+    whole = solve(rosenbrock, X0, (steep,))
+    part = solve(rosenbrock, X0, (steep,), maxiter=40, return_state=True)
+    rest = solve(rosenbrock, None, (steep,), state=part.state)
     for key in ("x", "fun", "jac", "status"):
         np.testing.assert_array_equal(rest[key], whole[key])
     np.testing.assert_array_equal(part.nit + rest.nit, whole.nit)
@@ -174,8 +175,8 @@ def test_rows_that_were_not_finite_go_on_as_they_do_alone():
         losses[lost] = np.nan
         return losses, gradients
 
-    first = minimize_batch(fun, X0, (steep, holes), maxiter=30, return_state=True)
-    second = minimize_batch(fun, X0, (steep, holes), maxiter=90, state=first.state)
+    first = solve(fun, X0, (steep, holes), maxiter=30, return_state=True)
+    second = solve(fun, X0, (steep, holes), maxiter=90, state=first.state)
     assert set(first.status) >= {1, 3}
     for i in range(PROBLEMS):
         given = {"args": (steep[i], holes[i]), "jac": True}
@@ -189,8 +190,8 @@ def test_rows_that_were_not_finite_go_on_as_they_do_alone():
 
 def test_bounds_as_pairs():
     X0, steep = starts()
-    pairs = minimize_batch(rosenbrock, X0, (steep,), [(None, 0.5), (-1, 2)], maxiter=100)
-    objects = minimize_batch(rosenbrock, X0, (steep,), Bounds([-np.inf, -1], [0.5, 2]), maxiter=100)
+    pairs = solve(rosenbrock, X0, (steep,), [(None, 0.5), (-1, 2)], maxiter=100)
+    objects = solve(rosenbrock, X0, (steep,), Bounds([-np.inf, -1], [0.5, 2]), maxiter=100)
     np.testing.assert_array_equal(pairs.x, objects.x)
 
 
@@ -198,9 +199,9 @@ def test_bounds_as_pairs():
 def test_dtypes(dtype):
     X0, steep = starts()
     X0 = (3 * X0).astype(dtype)
-    result = minimize_batch(rosenbrock, X0, (steep,), maxiter=100)
+    result = solve(rosenbrock, X0, (steep,), maxiter=100)
     check_rows(result, rosenbrock, X0, steep, maxiter=100)
-    learned = minimize_batch(rosenbrock, X0, (steep,), maxiter=100, basis="learned")
+    learned = solve(rosenbrock, X0, (steep,), maxiter=100, basis="learned")
     check_rows(learned, rosenbrock, X0, steep, maxiter=100, basis="learned")
     assert result.x.dtype == learned.x.dtype == (float if dtype is np.int64 else dtype)
 
@@ -208,7 +209,7 @@ def test_dtypes(dtype):
 @pytest.mark.parametrize("block", [1, 6, 14, 1000])
 def test_blocks_change_nothing(block, monkeypatch):
     X0, steep = starts()
-    expected = minimize_batch(rosenbrock, X0, (steep,), maxiter=300, delta0=abs(X0) + 0.1)
+    expected = solve(rosenbrock, X0, (steep,), maxiter=300, delta0=abs(X0) + 0.1)
     monkeypatch.setattr(batch, "BLOCK", block)
     most = max(1, block // 2)
 
@@ -216,7 +217,7 @@ def test_blocks_change_nothing(block, monkeypatch):
         assert len(X) <= most
         return rosenbrock(X, steep)
 
-    result = minimize_batch(fun, X0, (steep,), maxiter=300, delta0=abs(X0) + 0.1)
+    result = solve(fun, X0, (steep,), maxiter=300, delta0=abs(X0) + 0.1)
     for key in KEYS:
         np.testing.assert_array_equal(result[key], expected[key])
 
@@ -230,7 +231,7 @@ def test_only_running_rows_are_evaluated():
         evaluations[number] += 1
         return rosenbrock(X, steep)
 
-    result = minimize_batch(fun, X0, (steep, np.arange(PROBLEMS)), maxiter=500)
+    result = solve(fun, X0, (steep, np.arange(PROBLEMS)), maxiter=500)
     np.testing.assert_array_equal(result.nfev, evaluations)
 
 
@@ -258,8 +259,8 @@ def test_rows_that_are_not_finite_disturb_no_other(bad, when):
         gradients[lost] = bad
         return losses, gradients
 
-    result = minimize_batch(fun, X0, (steep, broken), maxiter=500)
-    whole = minimize_batch(rosenbrock, X0, (steep,), maxiter=500)
+    result = solve(fun, X0, (steep, broken), maxiter=500)
+    whole = solve(rosenbrock, X0, (steep,), maxiter=500)
     for key in KEYS:
         np.testing.assert_array_equal(result[key][~broken], whole[key][~broken])
     if when == "start":
@@ -290,8 +291,8 @@ def test_inputs_are_not_written_to():
             array[...] = np.nan
         return losses, gradients
 
-    expected = minimize_batch(rosenbrock, X0, (steep,), Bounds(lower, np.inf), maxiter=50)
-    result = minimize_batch(hostile, X0, (steep,), Bounds(lower, np.inf), maxiter=50)
+    expected = solve(rosenbrock, X0, (steep,), Bounds(lower, np.inf), maxiter=50)
+    result = solve(hostile, X0, (steep,), Bounds(lower, np.inf), maxiter=50)
     np.testing.assert_array_equal(result.x, expected.x)
     assert not np.shares_memory(result.x, X0)
 
@@ -304,7 +305,7 @@ def test_callback_sees_the_best_points_of_all_rows():
         losses.append(intermediate_result.fun)
         shapes.append(intermediate_result.x.shape)
 
-    result = minimize_batch(rosenbrock, X0, (steep,), callback=callback, maxiter=100)
+    result = solve(rosenbrock, X0, (steep,), callback=callback, maxiter=100)
     assert len(losses) == result.nit.max()
     assert set(shapes) == {X0.shape}
     assert (np.diff(losses, axis=0) <= 0).all()
@@ -320,7 +321,7 @@ def test_callback_stops_what_still_runs():
         if len(calls) == 60:
             raise StopIteration
 
-    result = minimize_batch(
+    result = solve(
         rosenbrock, X0, (steep,), callback=callback, gtol=1e-3, variant="irprop+"
     )
     assert set(result.status) == {0, 99}
@@ -341,12 +342,12 @@ def test_exceptions_carry_the_result_so_far():
 
     calls = 0
     with pytest.raises(KeyError, match="enough") as caught:
-        minimize_batch(fun, X0, (steep,))
+        solve(fun, X0, (steep,))
     assert caught.value.result.x.shape == X0.shape
     assert (caught.value.result.fun <= rosenbrock(X0, steep)[0]).all()
     calls = 29
     with pytest.raises(KeyError, match="enough"):
-        minimize_batch(fun, X0, (steep,))
+        solve(fun, X0, (steep,))
 
 
 def test_fun_cannot_stop_what_has_not_started(monkeypatch):
@@ -359,14 +360,14 @@ def test_fun_cannot_stop_what_has_not_started(monkeypatch):
         return rosenbrock(X, steep)
 
     with pytest.raises(StopIteration, match="fun"):
-        minimize_batch(fun, X0, (steep,))
+        solve(fun, X0, (steep,))
     with pytest.raises(StopIteration, match="fun"):
         minimize_rprop(functools.partial(one, fun), X0[-1], (steep[-1],), jac=True)
 
 
 def test_progress_and_disp(capsys):
     X0, steep = starts()
-    minimize_batch(
+    solve(
         rosenbrock, X0, (steep,), progress=True, disp=True, gtol=1e-3, maxiter=80, variant="irprop+"
     )
     out, err = capsys.readouterr()
@@ -374,7 +375,7 @@ def test_progress_and_disp(capsys):
     assert " of 40: Maximum number of iterations" in out
     assert " of 40: Converged" in out
     with pytest.warns(OptimizeWarning, match="40 of 40: Maximum number of iterations"):
-        minimize_batch(rosenbrock, X0, (steep,), disp=True, maxiter=1)
+        solve(rosenbrock, X0, (steep,), disp=True, maxiter=1)
 
 
 @pytest.mark.parametrize(
