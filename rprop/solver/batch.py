@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -216,6 +216,18 @@ class BatchState(tuple[Run, ...]):
     __slots__ = ()
 
 
+class Summary(NamedTuple):
+    """What is kept of rows."""
+
+    rows: Array
+    x: Array
+    fun: Array
+    jac: Array
+    nit: Array
+    nfev: Array
+    status: Array
+
+
 class Batch:
     """Rows that run, in blocks, and what became of the others."""
 
@@ -231,14 +243,9 @@ class Batch:
         self.runs: list[Run] = []
         self.ended: list[Run] = []  # if they are to be kept
         self.started = 0
-        self.found = Result(  # of rows that ended
-            x=np.empty(shape, dtype),
-            fun=np.empty(shape[0]),
-            jac=np.empty(shape, np.result_type(dtype, float)),
-            nit=np.empty(shape[0], int),
-            nfev=np.empty(shape[0], int),
-            status=np.empty(shape[0], int),
-        )
+        self.shape, self.dtype = shape, dtype
+        self.done: list[Summary] = []
+        self.found: Result | None = None  # where those before were written down
 
     def add(self, run: Run) -> None:
         """Take on a block of rows."""
@@ -291,20 +298,35 @@ class Batch:
         rows = np.flatnonzero(ended)
         if self.keep:
             self.ended.append(run.take(rows))
-        note(self.found, run.index[rows], run, rows)
+        self.done.append(Summary(*(part.take(rows, axis=0) for part in summary(run))))
         return run.take(np.flatnonzero(~ended))
 
     def loss(self) -> float:
         """Return the median of the best losses of the rows that run."""
         return float(np.median(np.concatenate([run.best.fun for run in self.runs])))
 
+    def note(self) -> OptimizeResult:
+        """Write down once what became of rows that ended; arrays for it are made when needed."""
+        if self.found is None:
+            count, kinds = self.shape[0], {"nit": int, "nfev": int, "status": int}
+            self.found = Result(
+                x=np.empty(self.shape, self.dtype),
+                fun=np.empty(count),
+                jac=np.empty(self.shape, np.result_type(self.dtype, float)),
+                **{name: np.empty(count, kind) for name, kind in kinds.items()},
+            )
+        for part in self.done:
+            write(self.found, part)
+        self.done = []
+        return self.found
+
     def result(self, running: int = RUNNING, whole: bool = True) -> OptimizeResult:
         """Describe all rows by their best points; rows that run have the given status."""
-        result = self.found
+        result = self.note()
         if not whole:  # of a batch that goes on
             result = Result({name: values.copy() for name, values in result.items()})
         for run in self.runs:
-            note(result, run.index, run)
+            write(result, summary(run))
         status = result.status
         status[status == RUNNING] = running
         result.njev = result.nfev.copy()
@@ -320,12 +342,16 @@ class Batch:
         return result
 
 
-def note(result: OptimizeResult, index: Array, run: Run, rows: Any = slice(None)) -> None:
-    """Write down what a result tells of rows of a run."""
-    result.x[index], result.fun[index], result.jac[index] = (part[rows] for part in run.best)
-    result.nit[index] = run.nit
-    result.nfev[index] = run.nfev[rows]
-    result.status[index] = run.status[rows]
+def summary(run: Run) -> Summary:
+    """Keep what a result tells of rows."""
+    nit = np.full(run.index.shape, run.nit)
+    return Summary(run.index, *run.best, nit, run.nfev.astype(int), run.status.astype(int))
+
+
+def write(result: OptimizeResult, part: Summary) -> None:
+    """Write what is kept of rows into the result of all."""
+    for name, values in zip(Summary._fields[1:], part[1:], strict=True):
+        result[name][part.rows] = values
 
 
 def announce(result: OptimizeResult) -> None:
