@@ -114,7 +114,7 @@ def test_progress_and_disp(capsys):
 
 
 @pytest.mark.parametrize(
-    ("m", "n", "arrays"), [(20_000, 50, 12), (250_000, 4, 13.5), (500_000, 2, 17)]
+    ("m", "n", "arrays"), [(5_000, 50, 12), (62_500, 4, 16), (125_000, 2, 19)]
 )
 @pytest.mark.parametrize("limit", [{"maxiter": 20}, {"gtol": 0.3}])
 def test_peak_memory(m, n, arrays, limit):
