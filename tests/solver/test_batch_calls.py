@@ -113,9 +113,7 @@ def test_progress_and_disp(capsys):
         solve(rosenbrock, X0, (steep,), disp=True, maxiter=1)
 
 
-@pytest.mark.parametrize(
-    ("m", "n", "arrays"), [(5_000, 50, 12), (62_500, 4, 16), (125_000, 2, 19)]
-)
+@pytest.mark.parametrize(("m", "n", "arrays"), [(5_000, 50, 12), (62_500, 4, 16), (125_000, 2, 19)])
 @pytest.mark.parametrize("limit", [{"maxiter": 20}, {"gtol": 0.3}])
 def test_peak_memory(m, n, arrays, limit):
     """Measured in arrays of (m, n); what there is one of per row weighs more where n is small."""
