@@ -1,18 +1,18 @@
 // iRprop- in JavaScript, one line of JSON per step, for
-//   python -m rprop.conformance --command "node examples/rprop.js"
-// First line: {"params": [...], "delta0": ..., "etas": [...], "step_sizes": [...], "dtype": ...}
-// then        {"grads": [...], "loss": ...}, answered by {"params": [...], "delta": [...]}.
+//   python -m rprop.conformance --reuse --command "node examples/rprop.js"
+// A case begins: {"params": [...], "delta0": ..., "etas": [...], "step_sizes": [...], "dtype": ...}
+// and goes on:   {"grads": [...], "loss": ...}, answered by {"params": [...], "delta": [...]}.
 'use strict';
 
 const lines = require('readline').createInterface({ input: process.stdin });
-let w, delta, prev, etas, limits, rounded;
+let w, delta, prev, etas, limits, rounded, declined;
 
 const sign = g => (g > 0) - (g < 0);
 
 lines.on('line', line => {
   const message = JSON.parse(line);
-  if (w === undefined) {
-    if (message.dtype === 'float16') throw new Error('float16 is not supported');
+  if (message.params !== undefined) {
+    declined = message.dtype === 'float16';
     rounded = message.dtype === 'float32' ? Math.fround : x => x;
     [etas, limits] = [message.etas, message.step_sizes].map(pair => pair.map(rounded));
     w = message.params;
@@ -20,6 +20,7 @@ lines.on('line', line => {
     prev = w.map(() => 0);
     return;
   }
+  if (declined) return console.log('{"decline": "only float64 and float32"}');
   message.grads.map(Number).forEach((g, i) => {   // "nan" becomes NaN, "inf" does not
     if (message.grads[i] === 'inf') g = Infinity;
     if (message.grads[i] === '-inf') g = -Infinity;

@@ -2,27 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import math
-import os
-import shlex
-import signal
-import subprocess
 from collections.abc import Callable
-from contextlib import suppress
 from functools import cache
-from tempfile import TemporaryFile
-from threading import Timer
-from typing import Any, NamedTuple, NoReturn
+from typing import Any, NamedTuple
 
-import numpy as np
-
-from rprop.conformance.checker import MakeStepper
-from rprop.conformance.snippets import fill, literal
+from rprop.conformance import peers
+from rprop.conformance.cases import MakeStepper
+from rprop.conformance.snippets import fill
 from rprop.rule.state import Array
 from rprop.rule.step import rprop_init, rprop_step
 
-__all__ = ["ADAPTERS", "Adapter", "Core", "Jitted", "Optax", "Paddle", "Process", "Torch"]
+__all__ = ["ADAPTERS", "Adapter", "Core", "Jitted", "Optax", "Paddle", "Torch"]
 
 Pair = tuple[float, float]
 
@@ -224,133 +214,17 @@ print(w.tolist())  # should be {should}"""
         self.optimizer.step()
 
 
-class Process:
-    """Another program, which speaks one line of JSON per step on its standard streams.
-
-    It reads ``{"params": [...], "delta0": ..., "etas": [...], "step_sizes": [...], "dtype": ...}``
-    and then, for every step, ``{"grads": [...], "loss": ...}``, which it answers by
-    ``{"params": [...]}``, with ``"delta": [...]`` if it likes. Numbers that JSON lacks are the
-    strings "nan", "inf" and "-inf". The end of its input is the end of a case.
-    """
-
-    line = ""  # the command as a person types it
-    timeout = 10.0  # seconds for one answer
-
-    def __init__(self, params: Array, delta0: float, etas: Pair, step_sizes: Pair) -> None:
-        self.params = params
-        self.delta: Array | None = None
-        self.errors = TemporaryFile()  # noqa: SIM115, closed in __del__
-        self.program = subprocess.Popen(
-            shlex.split(self.line),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # so that its own children end with it
-        )
-        head = {"params": params.tolist(), "delta0": delta0, "etas": etas, "step_sizes": step_sizes}
-        self.head = json.dumps({**head, "dtype": str(params.dtype)})
-
-    @classmethod
-    def of(cls, command: str, timeout: float = 10.0) -> type[Process]:
-        """Return the adapter of one command line."""
-        return type("Process", (cls,), {"line": command, "timeout": timeout})
-
-    def step(self, grads: Array, loss: float) -> None:
-        """Send a gradient; wait for the answer."""
-        timer = Timer(self.timeout, self.end)
-        timer.start()
-        head, self.head = self.head, ""
-        try:
-            line = self.ask([*filter(None, [head]), message(grads.tolist(), loss)])
-        except BrokenPipeError:  # it ended before it read
-            line = ""
-        finally:
-            late = not timer.is_alive()
-            timer.cancel()
-        if not line:
-            self.complain(late)
-        try:
-            answer = json.loads(line)
-            params = np.array([float(value) for value in answer["params"]])
-            delta = answer.get("delta")
-            self.params = params.astype(grads.dtype)
-            self.delta = delta if delta is None else np.array(delta, grads.dtype)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            short = line if len(line) < 100 else line[:100] + "..."
-            raise ValueError(f'the answer must be {{"params": [...]}}; got {short!r}') from error
-
-    def end(self) -> None:
-        """End the program and what it has started."""
-        if self.program.returncode is not None:
-            return  # the number of the process may belong to another by now
-        with suppress(ProcessLookupError):
-            if hasattr(os, "killpg"):
-                os.killpg(self.program.pid, signal.SIGKILL)
-            else:
-                self.program.kill()
-
-    def ask(self, lines: list[str]) -> str:
-        """Write lines and read one."""
-        assert self.program.stdin is not None
-        assert self.program.stdout is not None
-        self.program.stdin.write("\n".join(lines) + "\n")
-        self.program.stdin.flush()
-        return self.program.stdout.readline()
-
-    def complain(self, late: bool) -> NoReturn:
-        """Raise an error that says how the program ended, with the last it wrote there."""
-        if late:
-            raise TimeoutError(f"no answer within {self.timeout:g} s")
-        code = self.program.wait()
-        self.errors.seek(0)
-        written = self.errors.read().decode(errors="replace").strip()[-500:]
-        raise RuntimeError(
-            f"the program ended with exit status {code}" + (f": {written}" if written else "")
-        )
-
-    def snippet(self, case: dict[str, Any], step: int) -> str:
-        """Return the case as a line for the shell."""
-        values = {name: case[name]["decimal"] for name in ("etas", "step_sizes")}
-        numbers = {name: [*map(float, pair)] for name, pair in values.items()}
-        params = [float(w) for w in case["params"]["decimal"]] * case["repeat"]
-        lines = [{"params": params, "delta0": float(case["delta0"]["decimal"]), **numbers}]
-        lines[0]["dtype"] = case["dtype"]
-        texts = [json.dumps(lines[0])]
-        for line in case["steps"][: max(step, 1)]:
-            grads = [float(g) for g in line["grads"]["decimal"]] * case["repeat"]
-            texts.append(message(grads, float(line["loss"]["decimal"])))
-        quoted = " \\\n    ".join(f"'{text}'" for text in texts)
-        should = literal(case["steps"][max(step, 1) - 1]["params"], case["repeat"])
-        return f"printf '%s\\n' {quoted} \\\n    | {self.line}  # should end with {should}"
-
-    def __del__(self) -> None:
-        program = getattr(self, "program", None)
-        if program is not None:
-            self.end()
-            program.wait()
-            program.stdout.close()
-            with suppress(BrokenPipeError):
-                program.stdin.close()
-            self.errors.close()
-
-
-def message(grads: list[float], loss: float) -> str:
-    """Write what a program is told at a step; JSON has no infinity and no NaN."""
-    values = [g if math.isfinite(g) else str(g) for g in grads]
-    return json.dumps({"grads": values, "loss": loss if math.isfinite(loss) else str(loss)})
-
-
 class Adapter(NamedTuple):
     """A name on the command line."""
 
     make: Callable[[str], MakeStepper]  # from the variant
-    package: str  # what has to be installed
+    package: str  # what has to be installed: the name that is imported
     variant: str  # what it says it is
     dtypes: tuple[str, ...] = ("float64", "float32", "float16")
+    distribution: str = ""  # the name for pip, where it is another
 
 
+DOUBLE = ("float64",)
 ADAPTERS = {
     "rprop": Adapter(Core.of, "rprop", "irprop-"),
     "rprop under jax.jit": Adapter(Jitted.of, "jax", "irprop-"),
@@ -358,6 +232,14 @@ ADAPTERS = {
     "torch.optim.Rprop(foreach=True)": Adapter(lambda _: TorchForeach, "torch", "irprop-"),
     "optax.rprop": Adapter(lambda _: Optax, "optax", "irprop-"),
     "paddle.optimizer.Rprop": Adapter(
-        lambda _: Paddle, "paddle", "irprop-", ("float64", "float32")
+        lambda _: Paddle, "paddle", "irprop-", ("float64", "float32"), "paddlepaddle"
     ),
+    "torchzero.m.Rprop": Adapter(peers.TorchZero.of, "torchzero", "rprop+", ("float64", "float32")),
+    "torchzero.m.Rprop(backtrack=False)": Adapter(
+        peers.TorchZero.of, "torchzero", "irprop-", ("float64", "float32")
+    ),
+    "climin.Rprop": Adapter(lambda _: peers.Climin, "climin", "rprop-", DOUBLE),
+    "neurolab.train.train_rprop": Adapter(lambda _: peers.Neurolab, "neurolab", "rprop-", DOUBLE),
+    "pints.IRPropMin": Adapter(lambda _: peers.Pints, "pints", "irprop-", DOUBLE),
+    "mindspore.nn.Rprop": Adapter(lambda _: peers.MindSpore, "mindspore", "irprop-", ("float32",)),
 }

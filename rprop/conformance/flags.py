@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
+from typing import Any, NamedTuple
 
-__all__ = ["FLAGS", "Flag"]
+__all__ = ["FLAGS", "MINIMUM", "Flag", "minimum"]
 
 
 class Flag(NamedTuple):
@@ -31,6 +32,12 @@ FLAGS = {
         "The move belongs to the gradient it was computed from.",
         "Every update arrives one step late, when the gradient is already another.",
         "optax.rprop up to 0.2.8",
+    ),
+    "parameters": Flag(
+        WRONG,
+        "The move depends on the gradients, not on where the parameters are.",
+        "A pull towards zero, or away from it: another function is minimised.",
+        "TorchSharp up to 0.105.0 added 50 times the parameter to the gradient",
     ),
     "same-sign": Flag(
         WRONG,
@@ -109,18 +116,20 @@ FLAGS = {
         WRONG,
         "iRprop+: where the sign changed and the loss fell, the coordinate stays.",
         "With it, iRprop+ is RPROP+.",
+        "Shark repeats the overshooting move",
     ),
     "loss-equal": Flag(
         WRONG,
         "iRprop+: a loss that is equal to the last did not rise.",
         "Progress taken back on plateaus.",
+        "Shark repeats the last move, as where the loss fell",
     ),
     "loss-memory": Flag(
         WRONG,
         "The loss is compared with that of the step before: not with the best, nor with the last "
         "one at which some sign changed.",
         "Moves are taken back that did no harm, or kept although they did.",
-        "neupy compares with an error one step too old",
+        "neupy compares with an error one step too old; PyBOP does not compare at all",
     ),
     "loss-nan": Flag(
         SILENT,
@@ -131,7 +140,6 @@ FLAGS = {
         WRONG,
         "A move that was taken back is not taken back again: the next step is a plain one.",
         "Jumping between two points.",
-        "Shark repeats the overshooting step",
     ),
     "undo-length": Flag(
         WRONG,
@@ -186,3 +194,37 @@ FLAGS = {
         "Unused or frozen weights move.",
     ),
 }
+
+#: What an implementation has to show before anything can be said about it.
+MINIMUM = (
+    "first-step",
+    "same-sign",
+    "sign-flip",
+    "after-flip",
+    "zero-gradient",
+    "after-zero",
+    "delta-min",
+    "delta-max",
+    "loss-rose",
+    "loss-fell",
+    "loss-equal",
+    "loss-memory",
+    "undo-after-undo",
+    "undo-length",
+)
+
+
+def minimum(variant: str, limits: Any = None) -> list[str]:
+    """Return the flags of the minimum that a variant has, but for limits that are switched off."""
+    absent = {"sign-flip"} if variant == "irprop+" else set()
+    if variant == "rprop+":
+        absent |= {"after-flip"}
+    if variant.endswith("-"):
+        absent |= {"undo-after-undo", "undo-length"}
+    if variant != "irprop+":
+        absent |= {flag for flag in MINIMUM if flag.startswith("loss-")}
+    if limits is not None:
+        low, high = limits.step_sizes
+        absent |= {"delta-min"} if low == 0 else set()
+        absent |= {"delta-max"} if high == math.inf else set()
+    return [flag for flag in MINIMUM if flag not in absent]

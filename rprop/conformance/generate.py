@@ -307,6 +307,13 @@ def documents() -> dict[str, str]:
     return files
 
 
+def everything() -> dict[str, str]:
+    """Return every file, the small one included."""
+    from rprop.conformance.core import document
+
+    return {**documents(), "core.json": document()}
+
+
 def text(value: Any) -> str:
     """Write JSON for people."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
@@ -314,7 +321,7 @@ def text(value: Any) -> str:
 
 def write(folder: Path = FOLDER) -> None:
     """Write the files."""
-    for name, content in documents().items():
+    for name, content in everything().items():
         (folder / name).write_text(content, encoding="utf-8")
 
 

@@ -2,6 +2,10 @@
 
 Shapes, dtypes and libraries are checked. Values of arrays are not: they may be on another device,
 or not yet known, as under `jax.jit` or in dask.
+
+The package array-api-compat is used where a library needs it, and not asked for the namespace of
+every argument: NumPy and JAX then need nothing beside them, and the step of NumPy does not pay for
+the question.
 """
 
 from __future__ import annotations
@@ -15,7 +19,6 @@ import numpy as np
 
 from rprop.rule import checks
 from rprop.rule.kernel import kernel
-from rprop.rule.variants import Variant
 
 # Arrays of libraries whose own namespace is not the standard's.
 COMPAT = {"cupy": "ndarray", "dask.array": "Array", "torch": "Tensor"}
@@ -75,13 +78,18 @@ def init(xp: Any, params: Any, delta0: Any) -> tuple[Any, ...]:
     shape, dtype = tuple(params.shape), state_dtype(xp, params)
     if namespace(delta0) is None:
         delta0 = float(checks.delta_zero(delta0, (), np.dtype(float)))
-    device = getattr(params, "device", None)  # what is traced, or not yet computed, has none
     return (
         spread(xp, "delta0", delta0, params, dtype),
         xp.zeros_like(params, dtype=xp.int8),
         xp.zeros_like(params, dtype=dtype),
-        xp.full(shape[:-1], xp.nan, dtype=widest(xp), device=device),
+        no_loss(xp, params, shape[:-1]),
     )
+
+
+def no_loss(xp: Any, params: Any, shape: tuple[int, ...]) -> Any:
+    """Return what is remembered of the loss before the first step."""
+    device = getattr(params, "device", None)  # what is traced, or not yet computed, has none
+    return xp.full(shape, xp.nan, dtype=widest(xp), device=device)
 
 
 def step(
@@ -89,9 +97,9 @@ def step(
     params: Any,
     grads: Any,
     state: Any,
-    etas: tuple[float, float],
+    etas: Any,
     step_sizes: Any,
-    variant: str | Variant,
+    variant: Any,
     loss: Any,
     where: Any,
     out: Any,
@@ -99,9 +107,20 @@ def step(
     """Return the params after a step and the fields of the state."""
     if out is not None:
         raise TypeError(f"out must be None for arrays of {title(xp)}; got {out!r}")
-    etas, variant = checks.factors(etas), checks.row(variant)
+    variant = checks.row(variant)
+    if getattr(params, "requires_grad", False) and xp.is_grad_enabled():
+        raise ValueError(
+            "params require grad, and autograd would record the step: call rprop_step under "
+            "torch.no_grad(), or with params.detach()"
+        )
     params, grads = floating(xp, "params", params), floating(xp, "grads", grads)
     shape, dtype = tuple(params.shape), state_dtype(xp, params)
+    largest = float(xp.finfo(dtype).max)
+    if isinstance(etas, tuple) and any(map(namespace, etas)):  # of which no value is known
+        etas = tuple(xp.astype(xp.asarray(eta), dtype) for eta in etas)
+    else:
+        low, high = checks.factors(etas)
+        etas = low, min(high, largest)  # 0 times infinity would be no factor but NaN
     if tuple(grads.shape) != shape:
         raise ValueError(f"grads must have the shape of params, {shape}; got {tuple(grads.shape)}")
     delta, prev_sign, prev_update, prev_loss = fields(xp, state, shape)
@@ -112,7 +131,6 @@ def step(
         low, high = (spread(xp, "step_sizes", limit, params, dtype) for limit in step_sizes)
         step_sizes = low, high
     else:
-        largest = float(xp.finfo(dtype).max)  # Δ must stay finite
         step_sizes = [min(n, largest) for n in checks.limits(step_sizes, (), np.dtype(float))]
 
     if loss is None:

@@ -3,13 +3,21 @@
 The kernel runs once on symbols, and the NumPy calls it would make are written down, each with the
 place of its result. Every block then replays the list: the calls are the kernel's own, hence so
 are the bits.
+
+For a sum ``a + b * c`` the list would read: multiply places 1 and 2 into place 3; add places 0 and 3
+into place 4. Place 3 is free afterwards, and the next result of its dtype goes there, so that a block
+needs few arrays. A step compiled by numba is faster still (``benchmarks/bench_step.py``), but asks
+for numba and a compiler's time; this one asks for NumPy alone.
 """
 
 from __future__ import annotations
 
 import os
+import signal
+import threading
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -20,7 +28,7 @@ from rprop.rule.kernel import kernel
 from rprop.rule.state import Array
 from rprop.rule.variants import Variant
 
-__all__ = ["blockwise", "threads"]
+__all__ = ["blockwise", "threads", "uninterrupted"]
 
 
 SCRATCH = 7 << 19  # bytes of temporaries for a thread: with far fewer the calls cost too much
@@ -232,6 +240,23 @@ def blockwise(variant: Variant, arguments: Sequence[Any], into: Sequence[Array])
         parts[-1].iterrange = start, stop  # type: ignore[misc]  # it can be set
     with iterator, ThreadPoolExecutor(workers) as pool:
         list(pool.map(replay, parts))
+
+
+@contextmanager
+def uninterrupted() -> Iterator[None]:
+    """Hold Ctrl-C back until arrays that are written in place are whole again."""
+    old = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or not callable(old):
+        yield  # no other thread is interrupted, and no other handler raises
+        return
+    held: list[int] = []
+    signal.signal(signal.SIGINT, lambda number, _: held.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, old)
+        if held:
+            signal.raise_signal(signal.SIGINT)
 
 
 def threads() -> int:

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterable, Iterator
+from difflib import get_close_matches
+from inspect import signature
 from typing import Any
 
 import numpy as np
@@ -19,8 +22,38 @@ def numeric(name: str, value: ArrayLike) -> Array:
     except ValueError as error:  # a ragged list
         raise ValueError(f"{name} must be an array of numbers; got {value!r}") from error
     if array.dtype.kind not in "biufc":
-        raise TypeError(f"{name} must be an array of numbers; got dtype {array.dtype}")
+        raise TypeError(
+            f"{name} must be an array of numbers; got dtype {array.dtype}{advice(value)}"
+        )
     return array
+
+
+def advice(value: Any) -> str:
+    """Say what to do about an argument that holds no numbers."""
+    if isinstance(value, Iterator):
+        return f" of a {type(value).__name__}: list it first, [*...]"
+    if isinstance(value, dict):
+        return " of a dict: every other argument is a tree only if params is one"
+    return ""
+
+
+#: What other libraries call our arguments.
+ALIASES = {
+    **dict.fromkeys(("lr", "learning_rate", "step_size"), "delta0=... of rprop_init"),
+    **dict.fromkeys(("eta", "eta_minus", "eta_plus"), "etas=(η-, η+)"),
+    **dict.fromkeys(("min_step_size", "max_step_size", "bounds"), "step_sizes=(Δmin, Δmax)"),
+    **dict.fromkeys(("mask",), "where=..."),
+    **dict.fromkeys(("value",), "loss=..."),
+}
+
+
+def unexpected(function: Callable[..., Any], unknown: Iterable[str]) -> TypeError:
+    """Return Python's own error about a keyword, with what was probably meant."""
+    name = next(iter(unknown))
+    known = get_close_matches(name, signature(function).parameters, n=1)
+    meant = ALIASES.get(name) or (f"{known[0]}=..." if known else "")
+    hint = f"; did you mean {meant}?" if meant else ""
+    return TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
 
 
 def real(name: str, value: ArrayLike) -> Array:
@@ -49,13 +82,15 @@ def broadcast(name: str, value: Array, shape: tuple[int, ...]) -> Array:
         ) from None
 
 
-def delta_zero(delta0: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+def delta_zero(
+    delta0: ArrayLike, shape: tuple[int, ...], dtype: np.dtype[Any], name: str = "delta0"
+) -> Array:
     """Check the initial step size, as the dtype of the state has it."""
     with np.errstate(all="ignore"):
-        array = real("delta0", delta0).astype(dtype)
+        array = real(name, delta0).astype(dtype)
     if not (np.isfinite(array) & (array > 0)).all():
-        raise ValueError(f"delta0 must be finite and positive; got {delta0!r}")
-    return broadcast("delta0", array, shape)
+        raise ValueError(f"{name} must be finite and positive; got {delta0!r}")
+    return broadcast(name, array, shape)
 
 
 def row(variant: str | Variant) -> Variant:
@@ -76,7 +111,9 @@ def factors(etas: tuple[float, float]) -> tuple[float, float]:
     except (TypeError, ValueError) as error:
         raise TypeError(f"etas must be a pair of numbers (η-, η+); got {etas!r}") from error
     if not 0 < eta_minus < 1 < eta_plus < math.inf:
-        raise ValueError(f"etas must satisfy 0 < η- < 1 < η+ < inf; got {etas!r}")
+        swapped = 0 < eta_plus < 1 < eta_minus < math.inf
+        hint = f": the other way round, ({eta_plus}, {eta_minus})?" if swapped else ""
+        raise ValueError(f"etas must satisfy 0 < η- < 1 < η+ < inf; got {etas!r}{hint}")
     return eta_minus, eta_plus
 
 
@@ -105,7 +142,7 @@ def limits(
 
 def within(dtype: np.dtype[Any], limit: Any) -> Array:
     """Convert a limit of Δ, which must stay finite: 0 times infinity would be no move but NaN."""
-    with np.errstate(over="ignore"):
+    with np.errstate(all="ignore"):
         return np.minimum(np.asarray(limit, dtype), np.finfo(dtype).max)
 
 
@@ -140,13 +177,14 @@ def mask(where: ArrayLike, shape: tuple[int, ...]) -> Array:
 
 
 def fields(
-    state: RpropState, shape: tuple[int, ...], dtype: np.dtype[Any]
+    state: Any, shape: tuple[int, ...], dtype: np.dtype[Any]
 ) -> tuple[Array, Array, Array, Array]:
     """Check a state against the parameters it belongs to."""
-    try:
-        delta, prev_sign, prev_update, prev_loss = map(np.asarray, state)
-    except (TypeError, ValueError):
-        raise TypeError(f"state must be an RpropState; got {state!r}") from None
+    if not isinstance(state, tuple) or len(state) != len(RpropState._fields):
+        raise TypeError(
+            f"state must be an RpropState; got {short(state)}: rprop_init(params) makes one"
+        )
+    delta, prev_sign, prev_update, prev_loss = map(np.asarray, state)
     if not (delta.shape == prev_sign.shape == prev_update.shape == shape):
         raise ValueError(
             f"state must belong to params of shape {shape}; got delta of shape {delta.shape}, "
@@ -157,13 +195,22 @@ def fields(
             f"state.prev_loss must have shape {shape[:-1]}; got shape {prev_loss.shape}"
         )
     if delta.dtype != dtype or prev_update.dtype != dtype:
-        delta = real("state.delta", delta).astype(dtype)
-        prev_update = real("state.prev_update", prev_update).astype(dtype)
+        with np.errstate(all="ignore"):
+            delta = real("state.delta", delta).astype(dtype)
+            prev_update = real("state.prev_update", prev_update).astype(dtype)
     if prev_sign.dtype != np.int8:
         prev_sign = np.sign(real("state.prev_sign", prev_sign)).astype(np.int8)
     if prev_loss.dtype != np.float64:
         prev_loss = real("state.prev_loss", prev_loss).astype(np.float64)
     return delta, prev_sign, prev_update, prev_loss
+
+
+def short(value: Any) -> str:
+    """Describe a value in a few characters."""
+    text = repr(value)
+    if isinstance(value, (tuple, list)) and len(text) > 60:
+        return f"a {type(value).__name__} of {len(value)}"
+    return text if len(text) <= 60 else f"{type(value).__name__} {text[:50]}..."
 
 
 def destination(

@@ -7,6 +7,7 @@ checks are those of `rprop.rule.step`.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from functools import cache
 from types import FunctionType
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 
 from rprop.rule import reference
 from rprop.rule import step as core
+from rprop.rule.blocks import uninterrupted
 from rprop.rule.state import Array, RpropState
 from rprop.rule.variants import VARIANTS, Variant
 
@@ -92,17 +94,20 @@ def step(
     *before, prev_loss = state
     now = np.nan if loss is None else loss
     risen = variant.needs_loss and bool(reference.rose(now, prev_loss))
+    hold = uninterrupted if into else nullcontext
     if into is None:
         into = (*map(np.empty_like, (params, *before)), np.empty(params.shape[:-1]))
     numbers = tuple(number[()] for number in core.scalars(params.dtype, *etas, *step_sizes))
-    fused(variant.name)(
-        *(array.reshape(-1) for array in (params, grads, *before)),
-        numbers[:2],
-        numbers[2:],
-        risen,
-        *(array.reshape(-1) for array in into[:-1]),
-    )
-    into[-1][...] = now
+    loop = fused(variant.name)
+    with hold():
+        loop(
+            *(array.reshape(-1) for array in (params, grads, *before)),
+            numbers[:2],
+            numbers[2:],
+            risen,
+            *(array.reshape(-1) for array in into[:-1]),
+        )
+        into[-1][...] = now
     return into[0], RpropState(*into[1:])
 
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import lru_cache
-from typing import Any
+from typing import Any, Never
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from rprop.rule import arrays, checks
-from rprop.rule.blocks import blockwise
+from rprop.rule import arrays, checks, trees
+from rprop.rule.blocks import blockwise, uninterrupted
 from rprop.rule.kernel import kernel
 from rprop.rule.state import Array, RpropState, state_dtype
 from rprop.rule.variants import Variant
@@ -21,21 +20,27 @@ __all__ = ["rprop_init", "rprop_step"]
 SMALL = 8192  # coordinates up to which whole arrays are faster than blocks
 
 
-def rprop_init(params: ArrayLike, delta0: ArrayLike = 0.1) -> RpropState:
+def rprop_init(params: Any, delta0: Any = 0.1, **unknown: Never) -> RpropState:
     """Make the state that precedes the first step.
 
     Parameters
     ----------
-    params : array_like
-        The initial parameters, of any shape. Only their shape and dtype matter.
+    params : array_like or tree of them
+        The initial parameters, of any shape. Only their shape and dtype matter. A tree is a
+        dict, list, tuple, NamedTuple or dataclass that holds arrays or further trees, or what is
+        registered with JAX; a list of numbers alone is an array.
     delta0 : array_like, optional
         Δ0, the length of the first move in units of the parameters: a positive number, or an
-        array of them that broadcasts against `params`. Riedmiller and Braun use 0.1.
+        array of them that broadcasts against `params`; for a tree, a number or a tree of the same
+        structure. Riedmiller and Braun use 0.1.
+    **unknown
+        Anything else is an error that says what was probably meant.
 
     Returns
     -------
     RpropState
-        With `delta` equal to `delta0` and nothing remembered.
+        With `delta` equal to `delta0` and nothing remembered. For a tree, `delta`, `prev_sign`
+        and `prev_update` are such trees and `prev_loss` is one number.
 
     Raises
     ------
@@ -48,7 +53,13 @@ def rprop_init(params: ArrayLike, delta0: ArrayLike = 0.1) -> RpropState:
     --------
     >>> rprop_init([1.0, 2.0], delta0=0.5)
     RpropState(delta=array([0.5, 0.5]), prev_sign=array([0, 0], dtype=int8), prev_update=array([0., 0.]), prev_loss=array(nan))
+    >>> rprop_init({"weights": np.ones((2, 3)), "bias": 0.0}).delta["bias"]
+    array(0.1)
     """
+    if unknown:
+        raise checks.unexpected(rprop_init, unknown)
+    if type(params) is not np.ndarray and trees.is_tree(params):
+        return trees.init(rprop_init, params, delta0)
     xp = arrays.common(params, delta0)
     if xp is not None:
         return RpropState(*arrays.init(xp, params, delta0))
@@ -67,17 +78,18 @@ def rprop_init(params: ArrayLike, delta0: ArrayLike = 0.1) -> RpropState:
 
 
 def rprop_step(
-    params: ArrayLike,
-    grads: ArrayLike,
+    params: Any,
+    grads: Any,
     state: RpropState,
     etas: tuple[float, float] = (0.5, 1.2),
-    step_sizes: tuple[ArrayLike, ArrayLike] = (1e-6, 50.0),
+    step_sizes: tuple[Any, Any] = (1e-6, 50.0),
     *,
     variant: str | Variant = "irprop-",
     loss: ArrayLike | None = None,
-    where: ArrayLike = True,
+    where: Any = True,
     out: tuple[Array, RpropState] | None = None,
-) -> tuple[Array, RpropState]:
+    **unknown: Never,
+) -> tuple[Any, RpropState]:
     """Take one step of resilient backpropagation.
 
     Where a gradient component has the sign it had last time, its step size Δ grows by η+; where
@@ -87,10 +99,12 @@ def rprop_step(
 
     Parameters
     ----------
-    params : array_like
+    params : array_like or tree of them
         The parameters, of any shape: float16, float32, float64, longdouble or complex; integers
         and booleans become float64. Complex numbers are pairs of real coordinates. Leading axes
-        are independent problems.
+        are independent problems. A tree, as `rprop_init` has it, is one problem with all its
+        leaves; `grads`, and `where` and `step_sizes` unless they are numbers, then have its
+        structure, and `out` must be None.
     grads : array_like
         The gradient of the loss at `params`, in the same shape and any numeric dtype. A NaN has
         no sign: it counts as 0, which moves nothing, keeps Δ and leaves 0 as remembered sign.
@@ -112,7 +126,9 @@ def rprop_step(
         state to the bit. A problem with none to step keeps its `prev_loss` too.
     out : (ndarray, RpropState), optional
         Arrays to write the results into, apart from each other; they may be `params` and `state`
-        themselves.
+        themselves. KeyboardInterrupt is raised after all of them are written or before any is.
+    **unknown
+        Anything else is an error that says what was probably meant.
 
     Returns
     -------
@@ -157,6 +173,12 @@ def rprop_step(
     >>> params
     array([ 1.9, -1.9])
     """
+    if unknown:
+        raise checks.unexpected(rprop_step, unknown)
+    if type(params) is not np.ndarray and trees.is_tree(params):
+        return trees.step(
+            rprop_step, params, grads, state, etas, step_sizes, variant, loss, where, out
+        )
     xp = arrays.common(params, grads, loss, where, step_sizes, state)
     if xp is not None:
         after = arrays.step(xp, params, grads, state, etas, step_sizes, variant, loss, where, out)
@@ -209,18 +231,29 @@ def step(
     if where is not True:
         now = np.where(where.any(axis=-1) if shape else where, now, prev_loss)
 
-    numbers: tuple[Any, ...] = (*etas, *step_sizes)
-    with suppress(TypeError):  # limits that are arrays are not hashable, and as they should be
-        numbers = scalars(state[0].dtype, *numbers)
+    dtype = state[0].dtype
+    try:
+        numbers = scalars(dtype, *etas, *step_sizes)
+    except TypeError:  # limits that are arrays are not hashable, and as they should be
+        numbers = (*scalars(dtype, *etas), *step_sizes)
     if params.size > SMALL:
+        numbers = tuple(n if np.ndim(n) else n[()] for n in numbers)
+        arguments = (params, grads, *before, *numbers, risen, where)
         if into is None:
             into = (*map(np.empty_like, (params, *before)), np.empty(shape[:-1]))
-        numbers = tuple(n if np.ndim(n) or type(n) is float else n[()] for n in numbers)
-        blockwise(variant, (params, grads, *before, *numbers, risen, where), into[:-1])
-        into[-1][...] = now
+            blockwise(variant, arguments, into[:-1])
+            into[-1][...] = now
+        else:
+            with uninterrupted():
+                blockwise(variant, arguments, into[:-1])
+                into[-1][...] = now
         return into[0], RpropState(*into[1:])
     arguments = (params, grads, *before, *numbers, risen, where)
-    after = kernel(NumPy, variant, *arguments)
+    try:
+        after = kernel(NumPy, variant, *arguments)
+    except (FloatingPointError, RuntimeWarning):  # as the caller wants them, but not here
+        with np.errstate(all="ignore"):
+            after = kernel(NumPy, variant, *arguments)
     if into is not None:
         into = write(into, (*after, now))
         return into[0], RpropState(*into[1:])
@@ -286,8 +319,13 @@ def complex_step(
 
 def write(into: Sequence[Array], results: Sequence[Any]) -> Sequence[Array]:
     """Copy results that are all complete into the arrays that were given for them."""
-    for array, result in zip(into, results, strict=True):
-        array[...] = result
+    try:
+        for array, result in zip(into, results, strict=True):
+            array[...] = result
+    except KeyboardInterrupt:  # not half a step
+        for array, result in zip(into, results, strict=True):
+            array[...] = result
+        raise
     return into
 
 

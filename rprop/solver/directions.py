@@ -25,11 +25,14 @@ from typing import Any
 import numpy as np
 
 from rprop.rule.state import Array, RpropState
+from rprop.solver.per_run import choose_by_run
 from rprop.solver.run import Directions
 
 __all__ = ["axes", "carry", "enter", "learn", "leave", "lengths"]
 
-MOST = 50  # directions
+MOST, LEAST = 50, 5  # directions
+MEMORY = 2_000_000  # numbers that directions may take: with more variables there are fewer of them
+APART = 1e-3  # the part of the changes of slope against moves up to which axes are good enough
 PERIOD = 5, 10  # moves between two renewals: n, within these
 PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
 NOTHING = 1e-12  # the part of the largest eigenvalue below which one says nothing
@@ -37,7 +40,8 @@ NOTHING = 1e-12  # the part of the largest eigenvalue below which one says nothi
 
 def sizes(n: int) -> tuple[int, int]:
     """Return how many directions there are and how many moves until they are renewed."""
-    return min(n, MOST), min(max(n, PERIOD[0]), PERIOD[1])
+    most = max(LEAST, min(MOST, MEMORY // max(n, 1)))
+    return min(n, most), min(max(n, PERIOD[0]), PERIOD[1])
 
 
 def axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Directions:
@@ -107,25 +111,25 @@ def learn(directions: Directions, move: Array, change: Array, says: Array) -> Di
     says = says & (np.abs(move).max(axis=-1) > 0) & (np.abs(change).max(axis=-1) > 0)
     if not says.any():
         return directions
-    moves, changes, count = directions[2:]
+    moves, changes, collected = directions[2:]
     if says.ndim == 0:
-        moves[count], changes[count] = move, change
+        moves[collected], changes[collected] = move, change
     else:
         rows = np.flatnonzero(says)
-        places = rows, count[rows]
+        places = rows, collected[rows]
         moves[places], changes[places] = move[rows], change[rows]
-    return directions._replace(count=(count + says).astype(np.int32)[()])
+    return directions._replace(collected=(collected + says).astype(np.int32)[()])
 
 
 def is_due(directions: Directions) -> Array:
     """Tell in which runs the directions are to be renewed."""
-    due: Array = directions.count >= directions.moves.shape[-2]
+    due: Array = directions.collected >= directions.moves.shape[-2]
     return due
 
 
 def estimate(directions: Directions) -> tuple[Array, Array]:
     """Return vectors and weights of the estimate of the Hessian, what was collected taken in."""
-    old, values, moves, changes, count = directions
+    old, values, moves, changes, collected = directions
     k, n = old.shape[-2:]
     pairs = moves.shape[-2]
     vectors = np.concatenate([old, np.zeros((*old.shape[:-2], pairs, n), old.dtype)], axis=-2)
@@ -138,7 +142,7 @@ def estimate(directions: Directions) -> tuple[Array, Array]:
         left = left / size[..., None]
         cosine = (left * s).sum(axis=-1)
         weight = size / cosine
-        says = (i < count) & (np.abs(cosine) > PARALLEL) & (np.abs(weight) < np.inf)
+        says = (i < collected) & (np.abs(cosine) > PARALLEL) & (np.abs(weight) < np.inf)
         vectors[..., k + i, :] = np.where(says[..., None], left, 0)
         weights[..., k + i] = np.where(says, weight, 0)
     return vectors, weights
@@ -159,6 +163,7 @@ def renew(
     """
     old, whole = split(directions)
     k = old.shape[-2]
+    stays = on_their_own(directions)
     memory, weights = estimate(directions)
     if pinned is not None:
         memory = np.where(pinned[..., None, :], 0, memory)
@@ -179,8 +184,23 @@ def renew(
         0 * state.prev_update,
         state.prev_loss,
     )
-    renewed = directions._replace(vectors=vectors, values=values, count=0 * directions.count)
-    return renewed, forgotten
+    renewed = directions._replace(vectors=vectors, values=values)
+    if stays.any():
+        renewed = choose_by_run(stays, directions, renewed)
+        forgotten = choose_by_run(stays, state, forgotten)
+    return renewed._replace(collected=0 * directions.collected), forgotten
+
+
+def on_their_own(directions: Directions) -> Array:
+    """Tell where coordinates do not interact yet: none had its slope change against its own move.
+
+    So it is in a sum of convex functions of one variable each, whose directions are the axes.
+    """
+    part = directions.moves * directions.changes
+    total, against = np.abs(part).sum(axis=-1), np.maximum(-part, 0).sum(axis=-1)
+    share = (against / np.where(total > 0, total, 1)).mean(axis=-1)
+    learned = (directions.values != 0).any(axis=-1)
+    return ~learned & (share <= APART)
 
 
 def eigenvectors(

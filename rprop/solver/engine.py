@@ -73,7 +73,7 @@ def begin(
         ),
         directions=learned,
         along=None,
-        search=first_step.no_search(many),
+        search=first_step.no_search(many, first_step.DONE),
         spacer=safeguard.start(many) if settings.safeguard else None,
         unit=unit,
         steep=steep,
@@ -89,9 +89,9 @@ def begin(
     )
     if settings.secant:
         run.along = slopes_along(run)
+    judge(run, steep, settings)
     if delta0 is None:
         first_step.search_first(run)
-    judge(run, steep, settings, may_search=False)
     return run
 
 
@@ -116,7 +116,7 @@ def resume(run: Run, again: Point, settings: Settings) -> tuple[Run, Array]:
     changed = usable & ~same
     if in_any_run(changed | ~usable):
         restart(run, again, changed | ~usable, settings)
-    judge(run, largest_magnitude(run.slope), settings, may_search=False)
+    judge(run, largest_magnitude(run.slope), settings)
     return run, changed
 
 
@@ -282,7 +282,7 @@ def absorb(run: Run, trial: Trial, there: Point, settings: Settings) -> None:
         run.age = run.age + ONE
         run.unseen = np.where(trial.new, 0, run.unseen + ONE)[()]
         wait(run, settings)
-    judge(run, largest_magnitude(run.slope), settings, may_search=trial.state is not None)
+    judge(run, largest_magnitude(run.slope), settings)
 
 
 def accept(
@@ -296,6 +296,8 @@ def accept(
     if settings.bounded:
         steep = largest_magnitude(free_slope(there, run.lower, run.upper))
     lost = ~usable | ((steep == 0) & (there.fun > run.best.fun))
+    if in_any_run(run.search.phase != 0):
+        run.search = first_step.no_search(run.nfev.shape)
     moved = trial.new
     if not in_every_run(moved):
         moved = ~in_all_coordinates(trial.x == run.here.x)
@@ -345,12 +347,13 @@ def renew(run: Run, due: Array, settings: Settings) -> None:
         for old, renewed in zip(run.directions[:2], new[0], strict=False):
             old[rows] = renewed
         run.directions = run.directions._replace(
-            count=np.where(due, np.int32(0), run.directions.count)
+            collected=np.where(due, np.int32(0), run.directions.collected)
         )
         fields = [field.copy() for field in run.state[:3]]
         for field, renewed in zip(fields, new[1], strict=False):
             field[rows] = renewed
-        run.state = RpropState(*fields, run.state.prev_loss)
+        delta, prev_sign, prev_update = fields
+        run.state = RpropState(delta, prev_sign, prev_update, run.state.prev_loss)
     else:
         run.directions, run.state = directions.renew(run.directions, run.state, pinned)
 

@@ -14,12 +14,20 @@ from rprop.solver.bounds import free_slope
 from rprop.solver.per_run import choose_by_run, in_all_coordinates, in_any_run, largest_magnitude
 from rprop.solver.run import Point, Run, Search, Settings
 
-__all__ = ["absorb_trial", "guess", "no_search", "propose_trial", "search_again", "search_first"]
+__all__ = [
+    "absorb_trial",
+    "guess",
+    "no_search",
+    "propose_trial",
+    "search_again",
+    "search_first",
+]
 
-REST, LOOK, SHRINK, GROW, OPPOSITE = np.arange(5, dtype=np.int8)
+DONE, REST, LOOK, SHRINK, GROW, OPPOSITE = np.arange(-1, 5, dtype=np.int8)
 SHORTEST = 4.0**-30  # the shortest trial as a part of the first
 FIRST = 10  # the status of a run whose first search finds no smaller loss
-LONGER = 64  # how much longer than the shortest trial the one against the gradient is
+LONGER = 1024  # how much longer than the shortest trial the one against the gradient is
+FEW = 10  # coordinates with a factor of their own
 GOLDEN = (5**0.5 - 1) / 2
 
 
@@ -27,7 +35,8 @@ def guess(x: Array, lower: Array, upper: Array) -> Array:
     """Return Δ0 from the start: a tenth of |x|, where x is 0 of its median, at most of the box.
 
     Fixed factors from 0.9 to 1, no two alike, keep the run off the ray through 0 and off the
-    diagonals, where symmetric functions have their saddles.
+    diagonals, where symmetric functions have their saddles. Only the first coordinates have them:
+    more would break the symmetry of large problems, which is what makes them easy.
     """
     size = np.abs(x)
     size = np.where((size < np.inf) & (size > 1e3 * np.finfo(x.dtype).tiny), size, 0)
@@ -40,14 +49,17 @@ def guess(x: Array, lower: Array, upper: Array) -> Array:
         size = np.where(size > 0, size, np.where(count > 0, sum(halves), 1))
     with np.errstate(over="ignore"):
         width = np.where(upper > lower, upper - lower, np.inf)
-    factors = 1 - 0.1 * (GOLDEN * np.arange(1, x.shape[-1] + 1) % 1)
+    number = np.arange(1, x.shape[-1] + 1)
+    factors = 1 - 0.1 * np.where(number <= FEW, GOLDEN * number % 1, 0)
     return (np.float64(0.1) * factors * np.minimum(size, width)).astype(x.dtype)
 
 
-def no_search(many: tuple[int, ...]) -> Search:
+def no_search(many: tuple[int, ...], phase: np.int8 = REST) -> Search:
     """Return the search of runs that search for nothing."""
     zeros = np.zeros(many)[()]
-    return Search(zeros.astype(np.int8), zeros + 1, zeros.astype(np.int8), zeros > 0, zeros > 0)
+    return Search(
+        zeros.astype(np.int8) + phase, zeros + 1, zeros.astype(np.int8), zeros > 0, zeros > 0
+    )
 
 
 def search_first(run: Run) -> None:
@@ -98,8 +110,8 @@ def absorb_trial(
 ) -> None:
     """Judge a trial: doubling goes on while the loss falls, quartering until it does not rise.
 
-    Of equal losses only those say something that could have differed: a plateau is accepted, as
-    quartering would not lead off it, but not two losses that are equal by rounding.
+    An equal loss is a plateau, and accepted, as quartering would not lead off it; but after a rise,
+    steps may have become so short that losses are equal by rounding, which says nothing.
     """
     here, (phase, factor, reason, rose, lost) = run.here, run.search
     moved = ~in_all_coordinates(x == here.x)
@@ -108,7 +120,8 @@ def absorb_trial(
     visible = moved & (promised > 4 * np.finfo(x.dtype).eps * np.abs(here.fun))
     shrinks, opposes = (phase == LOOK) | (phase == SHRINK), phase == OPPOSITE
     again = reason != FIRST
-    found = active & moved & ~opposes & (lower | (shrinks & equal & visible))
+    plateau = equal & ((phase == LOOK) | ((phase == SHRINK) & visible))
+    found = active & moved & ~opposes & (lower | plateau)
     grows = found & lower & (phase != SHRINK) & ~again
     rose = rose | (active & usable & (there.fun > here.fun))
     lost = lost | (active & ~usable)
@@ -119,16 +132,17 @@ def absorb_trial(
     failed = active & shrinks & ~found & ~(visible & (factor > shortest))
     turns = failed & rose  # a look against the gradient tells a wrong one from a kink
     goes_on = active & shrinks & ~found & ~failed
-    phase = np.where(goes_on, SHRINK, np.where(grows, GROW, np.where(turns, OPPOSITE, REST)))
+    phase = np.where(goes_on, SHRINK, np.where(grows, GROW, np.where(turns, OPPOSITE, DONE)))
+    phase = np.where(active, phase, run.search.phase)
     factor = np.where(goes_on, factor / 4, np.where(grows, factor * 2, factor))
     factor = np.where(turns, factor * LONGER, factor)[()]
     run.search = Search(phase.astype(np.int8)[()], factor, reason, rose, lost)
 
     proves = (reason == 4) | (reason == 5)  # finding nothing confirms what was doubted
     nothing = np.where(proves, reason, np.where(rose, FIRST, np.where(lost, 8, 12)))
-    code = np.where(active & opposes & lower, 9, nothing)
-    enough = 4 * np.finfo(x.dtype).eps + settings.ftol
-    little = found & proves & (fell <= enough * np.maximum(1, np.abs(here.fun)))
+    enough = (4 * np.finfo(x.dtype).eps + settings.ftol) * np.maximum(1, np.abs(here.fun))
+    code = np.where(opposes & lower & (fell > enough), 9, nothing)
+    little = found & proves & (fell <= enough)
     ended = (active & opposes) | (failed & ~rose) | little
     run.status = np.where(ended, code, run.status)[()].astype(np.int8)
     run.waits = np.where(found & again, 0, run.waits)[()]

@@ -102,7 +102,8 @@ class Minimizer:
     def _of(cls, objective: Any, place: Any, given: dict[str, Any], state: Any) -> Minimizer:
         """Make the one that `minimize_rprop` runs."""
         self = cls.__new__(cls)
-        self._open(*place, objective.cost, given, state)
+        x, lower, upper = place
+        self._open(x, lower, upper, objective.cost, given, state)
         self._unknown = objective.unknown
         return self
 
@@ -173,7 +174,7 @@ class Minimizer:
         """Absorb what was evaluated."""
         self._nfev += nfev
         self._njev += 1
-        fun = np.float64(loss)
+        fun: Any = np.float64(loss)
         if self._run is None:
             self._begin(fun, gradient)
         else:
@@ -204,7 +205,7 @@ class Minimizer:
             return
         self._history.add(run, self._nfev)
         if run.status == RUNNING and self._spent + time.monotonic() - self._began > self._maxtime:
-            run.status = np.int8(13)
+            run.status = np.asarray(13, np.int8)[()]
         if self._watch is not None:
             self._watch(run)
 
@@ -251,8 +252,9 @@ def floats(name: str, value: Any) -> Array:
         x = x.real
     keep = x.dtype.kind == "f" and x.dtype.itemsize > 2
     x = np.array(x, x.dtype.newbyteorder("=") if keep else np.float64, order="C")
-    if not np.isfinite(x).all():
-        at = tuple(int(i) for i in np.argwhere(~np.isfinite(x))[0])
+    lost = np.argwhere(~np.isfinite(np.atleast_1d(x)))
+    if len(lost):
+        at = tuple(lost[0].tolist())
         where = ", ".join(map(str, at))
-        raise ValueError(f"{name} must be finite; got {x[at]} in {name}[{where}]")
+        raise ValueError(f"{name} must be finite; got {np.atleast_1d(x)[at]} in {name}[{where}]")
     return x

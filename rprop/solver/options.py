@@ -19,6 +19,7 @@ from rprop.rule import checks
 from rprop.rule.state import Array
 from rprop.rule.variants import VARIANTS
 from rprop.solver.run import Settings
+from rprop.solver.stopping import largest_step
 
 __all__ = [
     "OPTIONS", "Option", "checked", "configure", "defaults", "documented", "flag", "suggest",
@@ -125,8 +126,9 @@ ROWS = [
            "gradient changes sign; see `VARIANTS`. By default learned directions and secant moves "
            'are used on top of "irprop+"; naming a variant turns both off unless they are asked '
            "for."),
-    Option("etas", (0.5, 1.2), "(float, float), optional", lambda _, value: checks.factors(value),
-           "(η-, η+), the factors that shrink and grow a step size."),
+    Option("etas", None, "(float, float), optional", lambda _, value: checks.factors(value),
+           "(η-, η+), the factors that shrink and grow a step size. By default (0.5, 1.2), with "
+           "secant moves (0.4, 1.2)."),
     Option("step_sizes", (0.0, math.inf), "(array_like, array_like), optional", as_it_is,
            "(Δmin, Δmax), the limits of the step sizes. A positive Δmin limits the accuracy."),
     Option("delta0", "auto", '"auto" or array_like, optional', start_size,
@@ -222,10 +224,12 @@ def checked(given: dict[str, Any], door: str) -> dict[str, Any]:
 def configure(given: dict[str, Any], x: Array, bounded: bool, cost: int) -> Settings:
     """Make settings of checked options, for points of the shape and dtype of `x`."""
     size, dtype = x.shape[-1], x.dtype
-    eps, most = np.finfo(dtype).eps, float(np.sqrt(np.finfo(dtype).max))
+    eps, most = np.finfo(dtype).eps, largest_step(dtype)
     tol, variant = given["tol"], given["variant"]
     learned = given["basis"] == "learned" or (given["basis"] == "auto" and variant is None)
     secant = given["secant"]
+    secant = learned and variant is None if secant is None else secant
+    etas = ((0.4, 1.2) if secant else (0.5, 1.2)) if given["etas"] is None else given["etas"]
     low, high = checks.limits(given["step_sizes"], (size,), dtype)
     # Steps below half a unit in the last place move nothing: the sign stays, and Δ grows again.
     xtol, gtol, ftol = (given[n] if given[n] is not None else tol for n in ("xtol", "gtol", "ftol"))
@@ -233,12 +237,12 @@ def configure(given: dict[str, Any], x: Array, bounded: bool, cost: int) -> Sett
     ftol = 1e-14 if ftol is None else ftol
     settings = Settings(
         variant=VARIANTS["irprop+"] if variant is None else variant,
-        etas=given["etas"],
+        etas=etas,
         # Steps that are never longer than this lead to no infinite x.
         step_sizes=(low, np.minimum(high, max(most, np.max(low, initial=0)))[()]),
         delta0=given["delta0"],
         learned=learned,
-        secant=learned and variant is None if secant is None else secant,
+        secant=secant,
         safeguard=given["safeguard"] is not None,
         gtol=gtol,
         xtol=xtol if not np.ndim(xtol) else checks.broadcast("xtol", xtol, (size,)),

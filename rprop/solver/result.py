@@ -21,7 +21,7 @@ from rprop.solver.stopping import OUTCOMES
 __all__ = ["announce", "describe_run", "snapshot", "style"]
 
 
-class Result(OptimizeResult):
+class Result(OptimizeResult):  # type: ignore[misc]  # SciPy has no types
     """A result whose repr stays short: it tells how long lists are, not what is in them."""
 
     def __repr__(self) -> str:

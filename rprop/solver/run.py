@@ -54,7 +54,7 @@ class Point(NamedTuple):
 class Search(NamedTuple):
     """The search for a step size, at the start and where a run goes on from its best point."""
 
-    phase: Array  # (...) what the next trial is for; 0 where there is none
+    phase: Array  # (...) what the next trial is for; 0 where there is none, -1 just after the last
     factor: Array  # (...) its length, as a multiple of `Run.unit`
     reason: Array  # (...) the status with which the run ends if no smaller loss is found
     rose: Array  # (...) whether a loss was seen to rise
@@ -76,7 +76,7 @@ class Directions(NamedTuple):
     values: Array  # (..., k) their eigenvalues
     moves: Array  # (..., pairs, n) since the last renewal
     changes: Array  # (..., pairs, n) of the gradient over them
-    count: Array  # (...) how many
+    collected: Array  # (...) how many
 
 
 @dataclass(repr=False)

@@ -22,7 +22,7 @@ from rprop.solver.per_run import (
 )
 from rprop.solver.run import Run, Settings
 
-__all__ = ["OUTCOMES", "RUNNING", "Outcome", "judge", "relative_gtol", "wait"]
+__all__ = ["OUTCOMES", "RUNNING", "Outcome", "judge", "largest_step", "relative_gtol", "wait"]
 
 
 class Outcome(NamedTuple):
@@ -121,9 +121,10 @@ SMALL = 1e-4  # the part of the slope at the start below which a slope is no rea
 IDLE = 1000  # iterations without an evaluation after which nothing more is to be expected
 
 
-def judge(run: Run, steep: Array, settings: Settings, may_search: bool = True) -> None:
+def judge(run: Run, steep: Array, settings: Settings) -> None:
     """Set the status of runs that are to stop; the first reason counts."""
     here, lowest, status = run.here, run.best.fun, run.status
+    quiet = run.search.phase <= 0  # the others are in the middle of a search
     never = status != status
     at_best = here.fun <= lowest
     flat = (steep <= run.gtol) & at_best
@@ -134,7 +135,7 @@ def judge(run: Run, steep: Array, settings: Settings, may_search: bool = True) -
     reasons = {
         6: lowest <= settings.f_target,
         0: flat,
-        11: lowest <= -BOTTOM,
+        11: lowest < -largest_step(here.x.dtype),
         1: np.asarray(run.nit >= settings.maxiter) | never,
         2: run.nfev + settings.cost > settings.maxfev,
         12: run.unseen >= IDLE,
@@ -145,12 +146,18 @@ def judge(run: Run, steep: Array, settings: Settings, may_search: bool = True) -
     proven = settled & at_best & ~run.blocked & (steep <= SMALL * run.steep)
     reasons = {6: reasons[6], 0: flat, 4: proven & still, 5: proven & idle, **reasons}
     for code, reason in reasons.items():
-        status = np.where((status == RUNNING) & reason, code, status)[()]
+        status = np.where(quiet & (status == RUNNING) & reason, code, status)[()]
     run.status = status.astype(np.int8)
     doubtful = settled & ~proven & (status == RUNNING)
-    if may_search and in_any_run(doubtful):
+    doubtful = doubtful & (run.search.phase == 0)  # after a search, a step comes first
+    if in_any_run(doubtful):
         reason = np.where(run.blocked, 8, np.where(still, 4, 5)).astype(np.int8)
         search_again(run, doubtful, reason, settings)
+
+
+def largest_step(dtype: np.dtype[Any]) -> float:
+    """Return how long steps may get; a loss that falls below minus that is taken as unbounded."""
+    return float(np.finfo(dtype).max ** 0.75)
 
 
 def wait(run: Run, settings: Settings) -> None:
@@ -158,9 +165,6 @@ def wait(run: Run, settings: Settings) -> None:
     fell = run.level - run.best.fun > settings.ftol * np.maximum(abs(run.best.fun), 1)
     run.level = np.where(fell, run.best.fun, run.level)[()]
     run.waits = np.where(fell, 0, run.waits + np.int32(1))[()]
-
-
-BOTTOM = np.finfo(float).max / 4
 
 
 def is_settled(run: Run, settings: Settings) -> Array:

@@ -23,8 +23,9 @@ STARTS = np.array([-8.0, -5.0, -2.0, 4.0, 7.0, 10.0])
 """Where the searches for the minimum at x = 1 begin."""
 RATES = np.geomspace(1e-20, 1e20, 2001)
 """The learning rates that gradient descent may choose from: 50 a decade."""
-GAP = "loss above the least"
-COLOURS = {"Rprop": "#0072b2", "Rprop, learned basis": "#009e73"}
+GAP = "loss − least possible loss"
+AXES = "iRprop+ on the axes"
+COLOURS = {"Rprop": "#0072b2", AXES: "#009e73"}
 """Told apart by the colour-blind; every other method is orange and dashed."""
 
 
@@ -137,7 +138,7 @@ def linear_layer(steps: int = 100) -> list[Panel]:
     solution = np.linalg.lstsq(design, targets)[0]
     best = np.mean((design @ solution - targets) ** 2)
     table(
-        ["step", "loss", "above the least", "least delta", "largest delta"],
+        ["step", "loss", "loss - least", "smallest delta", "largest delta"],
         [
             [i, f"{losses[i]:.10f}", losses[i] - best, deltas[i].min(), deltas[i].max()]
             for i in (0, 1, 2, 5, 10, 20, 50, steps)
@@ -180,7 +181,7 @@ class Logistic:
 
 METHODS: dict[str, tuple[Any, dict[str, Any]]] = {
     "Rprop": (minimize_rprop, {}),
-    "Rprop, learned basis": (minimize_rprop, {"basis": "learned"}),
+    AXES: (minimize_rprop, {"variant": "irprop+"}),
     "L-BFGS-B": ("L-BFGS-B", {"ftol": 0.0}),
 }
 LIMITS = {"L-BFGS-B": "maxfun"}
@@ -219,7 +220,7 @@ def logistic_regression(limit: int = 500) -> list[Panel]:
         panels[units].curves[name] = np.array(model.least) - best
         gap, right = f"{max(result.fun - best, 0):.1e}", f"{model.accuracy(result.x):.1%}"
         rows.append([f"  {name}", result.nfev, f"{result.fun:.6f}", gap, right, f"{held:.1%}"])
-    table(["", "evaluations", "loss", "above least", "training", "test"], rows)
+    table(["", "evaluations", "loss", "loss - least", "training", "test"], rows)
     print("\n   Standardise where you can, and L-BFGS-B needs the fewest evaluations.")
     return [*panels.values()]
 
@@ -240,11 +241,13 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]]) -> None:
 
 
 def draw(panels: Sequence[Panel], path: Path) -> None:
-    """Write the figure: trajectories above, losses below."""
+    """Write the figure: trajectories above, losses below; or the trajectories alone."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(11, 7), layout="constrained")
-    for axes, panel in zip(figure.subplot_mosaic("AAABBB;CCDDEE").values(), panels, strict=True):
+    alone = len(panels) == 2
+    figure = Figure(figsize=(9, 3.6) if alone else (11, 7), layout="constrained")
+    layout = figure.subplot_mosaic("AB" if alone else "AAABBB;CCDDEE")
+    for axes, panel in zip(layout.values(), panels, strict=True):
         for name, values in panel.curves.items():
             lines = axes.plot(values, color=COLOURS.get(name, "#d55e00"))
             lines[0].set_label(name)

@@ -87,7 +87,11 @@ class Trace:
             + f"<td {left}>{row[-1]}</td></tr>"
             for row in body
         )
-        return f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
+        table = f"<table><thead><tr>{header}</tr></thead><tbody>{rows}</tbody></table>"
+        return (  # a wide table scrolls by itself, by keyboard too
+            '<div tabindex="0" role="region" aria-label="the run as a table"'
+            f' style="overflow-x: auto">{table}</div>'
+        )
 
 
 def rprop_trace(
@@ -154,6 +158,7 @@ def rprop_trace(
     rows = np.empty((steps, len(chosen)), ROW)
     at = tuple(np.array(chosen, int).reshape(len(chosen), params.ndim).T)
     for k in range(steps):
+        new: Array
         loss, grad = grads(params) if callable(grads) else look(k)
         gradient = np.asarray(grad)
         new, after = rprop_step(

@@ -345,7 +345,7 @@ class WantsARiseOfAPercent(Plain):
 @mutant("loss-memory", "irprop+")
 class KeepsTheLossOnAFlip(Plain):
     def step(self, grads, loss):
-        before, flipped = self.loss, (grads * self.prev < 0).any()
+        before, flipped = self.loss, (np.sign(grads) * np.sign(self.prev) < 0).any()
         super().step(grads, loss)
         self.loss = before if flipped else loss
 

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 import pytest
 
 import rprop
+from rprop.rule import reference
 
 DOCS = Path(__file__).parents[2] / "docs"
 CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -39,6 +40,7 @@ def test_the_examples_run(page):
 def test_every_public_name_is_on_the_site():
     text = "".join(p.read_text("utf-8") for p in DOCS.glob("*.md"))
     listed = set(re.findall(r"^\.\. auto\w+:: (?:rprop\.)?(\w+)", text, re.MULTILINE))
+    assert set(reference.__all__) <= listed
     assert set(rprop.__all__) <= listed
 
 
@@ -70,11 +72,43 @@ def test_links_to_other_sites_are_safe_and_whole():
             assert re.fullmatch(r"[a-z0-9-]+(\.[a-z0-9-]+)+", parts.netloc), (page.name, url)
 
 
-def test_every_page_is_in_the_navigation():
-    index = (DOCS / "index.md").read_text("utf-8")
-    for page in DOCS.glob("*.md"):
-        assert page.stem == "index" or f"<{page.stem}>" in index, page.name
-        assert page.stem == "index" or f"]({page.stem})" in index, page.name
+def children(page):
+    """Return the pages that the toctree of a page lists."""
+    text = (DOCS / f"{page}.md").read_text("utf-8")
+    entries = re.findall(r"^```\{toctree\}\n((?:.*\n)*?)```$", text, re.MULTILINE)
+    lines = [line for entry in entries for line in entry.splitlines() if line and line[0] != ":"]
+    return [re.sub(r".*<(.*)>", r"\1", line) for line in lines]
+
+
+def test_every_page_is_two_clicks_away():
+    sections = children("index")
+    assert sections == ["tutorials", "howto", "explanation", "reference"]
+    pages = [page for section in sections for page in children(section)]
+    assert len(pages) == len(set(pages))
+    assert {"index", "404", *sections, *pages} == {page.stem for page in DOCS.glob("*.md")}
+    for section in sections:
+        text = (DOCS / f"{section}.md").read_text("utf-8")
+        for page in children(section):
+            assert f"]({page})" in text, f"{section}.md names {page} without a link"
+
+
+def test_each_chapter_closes_with_exercises_and_answers():
+    for page, chapters in {"how": 5, "variants": 1, "training": 1}.items():
+        text = (DOCS / f"{page}.md").read_text("utf-8")
+        for part in text.split("<details><summary>Answers</summary>")[:-1]:
+            assert re.search(r"^1\. .*\n(?:.*\n)*?2\. .*\n(?:.*\n)*?3\. ", part, re.MULTILINE)
+        assert text.count("<details><summary>Answers</summary>") == chapters
+        assert text.count("**In short.**") == chapters
+
+
+def test_the_citations_agree():
+    cff = (DOCS.parent / "CITATION.cff").read_text("utf-8")
+    cite = (DOCS / "cite.md").read_text("utf-8")
+    assert re.search(r"^version: (.*)$", cff, re.MULTILINE)[1] in cite
+    dois = set(re.findall(r"doi: *\"?(10\.[^\s\"]+)", cff))
+    assert dois == set(re.findall(r"doi += \{(.*)\}", cite))
+    history = (DOCS / "history.md").read_text("utf-8")
+    assert all(f"doi:{doi}]" in history for doi in dois)
 
 
 def test_every_image_has_a_text():

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import pytest
+from scipy.optimize import minimize
 
 from rprop import VARIANTS
 
@@ -16,6 +17,10 @@ def test_examples_run():
     for block in re.findall(r"```python\n(.*?)```", README.read_text(encoding="utf-8"), re.DOTALL):
         exec(block, namespace)  # noqa: S102
     assert namespace["result"].success
+    assert abs(namespace["result"].x - 1).max() < 1e-4
+    for method in ("BFGS", "CG", "L-BFGS-B"):  # as its comment says
+        stuck = minimize(namespace["well"], [8.0, -7.0], jac=True, method=method)
+        assert stuck.nfev == 1
     assert abs(namespace["params"]).max() < 1e-3
 
 

@@ -1,7 +1,6 @@
 """The interactive page in a real browser, held against the Python it imitates."""
 
-import os
-import shutil
+import json
 from pathlib import Path
 
 import numpy as np
@@ -10,46 +9,20 @@ import pytest
 from rprop import VARIANTS, rprop_trace
 from rprop.conformance import check
 from rprop.rule.reference import RULES, rose
+from tests.browser import browser, needs_axe, needs_browser, violations  # noqa: F401
+from tests.browser import open_page as open_any  # noqa: F401
 
-sync_api = pytest.importorskip("playwright.sync_api", reason="needs playwright")
-BROWSER = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("google-chrome")
-pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs Chromium")
+pytestmark = needs_browser
 PAGE = Path(__file__).parents[2] / "docs" / "play.html"
+
+
+@pytest.fixture
+def open_page(open_any):  # noqa: F811
+    return lambda *args, **kwargs: open_any(PAGE, *args, **kwargs)
 
 
 def ellipse(x):
     return (x[0] * x[0] + 100 * x[1] * x[1]) / 2, np.array([x[0], 100 * x[1]])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with sync_api.sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=BROWSER, args=["--no-sandbox"])
-        yield browser
-        browser.close()
-
-
-@pytest.fixture
-def open_page(browser):
-    """Open the page; in the end nothing may have failed or left the machine."""
-    troubles, pages = [], []
-
-    def open_page(width=1200, height=900, fragment=""):
-        page = browser.new_page(viewport={"width": width, "height": height})
-        page.on("pageerror", lambda error: troubles.append(str(error)))
-        page.on("console", lambda m: troubles.append(m.text) if m.type != "log" else None)
-        page.on(
-            "request",
-            lambda r: troubles.append(r.url) if not r.url.startswith(("file:", "data:")) else None,
-        )
-        page.goto(PAGE.as_uri() + fragment)
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.close()
-    assert troubles == []
 
 
 def shown(page):
@@ -134,7 +107,7 @@ def test_the_keyboard_suffices(open_page):
     page.keyboard.press("Home")
     assert shown(page) == {}
     reached = set()
-    for _ in range(20):
+    for _ in range(25):
         page.keyboard.press("Tab")
         reached.add(page.evaluate("document.activeElement.id"))
     assert {"fun", "variant", "step", "play", "start", "delta0", "etaMinus"} <= reached
@@ -177,12 +150,113 @@ def test_a_clamped_step_size_is_said_to_be_clamped(open_page):
     assert "Δ is clamped to 50" in page.inner_text("#status")
 
 
-def test_a_wrong_setting_is_named(open_page):
+def test_a_wrong_setting_is_named_beside_its_field_and_ends_stepping(open_page):
     page = open_page()
     page.fill("#etaPlus", "0.9")
-    assert "η⁺ must be larger than 1; got 0.9" in page.inner_text("#error")
+    error = page.locator("#etaPlus-error")
+    assert error.inner_text() == "must be finite and larger than 1; got 0.9"
+    field, text = page.locator("#etaPlus").bounding_box(), error.bounding_box()
+    assert 0 <= text["y"] - field["y"] - field["height"] < 10
+    assert abs(text["x"] - field["x"]) < 10
+    assert page.get_attribute("#etaPlus", "aria-describedby") == "etaPlus-error"
+    assert all(page.is_disabled(f"#{name}") for name in ("step", "back", "reset", "play"))
+    assert "Stepping is off" in page.inner_text("#status")  # the settings may be out of sight
+    page.evaluate("document.activeElement.blur()")
+    page.keyboard.press("ArrowRight")
+    assert shown(page) == {}
     page.fill("#etaPlus", "1.2")
-    assert page.inner_text("#error") == ""
+    assert error.inner_text() == ""
+    page.click("#step")
+    same_as_python(page, [-3.0, 2.0], 1, "irprop-")
+
+
+def test_limits_in_the_wrong_order_are_named_at_both(open_page):
+    page = open_page()
+    page.fill("#deltaMin", "60")
+    for name in ("deltaMin", "deltaMax"):
+        assert page.get_attribute(f"#{name}", "aria-invalid") == "true"
+    page.fill("#deltaMin", "")
+    assert page.inner_text("#deltaMin-error").endswith("got nothing")
+
+
+@pytest.mark.parametrize(
+    "wish", ["fun=__proto__", "fun=toString", "variant=constructor", "delta0=abc"]
+)
+def test_a_link_that_makes_no_sense_is_refused_in_words(open_page, wish):
+    page = open_page(fragment=f"#{wish}")
+    assert wish in page.inner_text("#note")
+    page.click("#step")
+    same_as_python(page, [-3.0, 2.0], 1, "irprop-")
+
+
+def test_a_link_with_a_wrong_number_is_shown_with_its_error(open_page):
+    page = open_page(fragment="#etaPlus=0.5&x1=-2")
+    assert page.inner_text("#etaPlus-error") != ""
+    assert page.is_disabled("#step")
+    page.click("#path")  # nothing to move yet
+    page.fill("#etaPlus", "1.2")
+    page.click("#step")
+    same_as_python(page, [-2.0, 2.0], 1, "irprop-")
+
+
+def test_a_change_of_variant_says_where_the_runs_part(open_page):
+    page = open_page()
+    page.click("#step")
+    page.select_option("#variant", "rprop-")
+    runs = [
+        rprop_trace(ellipse, [-3.0, 2.0], 30, delta0=0.5, variant=v) for v in ("irprop-", "rprop-")
+    ]
+    same = [(a == b).all() for a, b in zip(*(run.rows["x"] for run in runs), strict=True)]
+    parts = same.index(False)
+    note = page.inner_text("#note")
+    assert f"parts from it in step {parts}." in note
+    assert "RPROP−" in note
+    assert "you still look at step 1." in note
+
+
+def test_a_point_outside_the_plot_is_shown_at_its_edge(open_page):
+    page = open_page(fragment="#x1=9&x2=2&delta0=0.5")
+    assert page.locator("#path .outside").count() == 1
+    assert "outside the plot" in page.inner_text("#status")
+    box, plot = (page.locator(name).bounding_box() for name in ("#path .outside", "#path"))
+    assert (
+        plot["x"] + 0.95 * plot["width"] < box["x"] + box["width"] <= plot["x"] + plot["width"] + 1
+    )
+    for _ in range(20):
+        page.click("#step")
+    assert "outside the plot" not in page.inner_text("#status")
+
+
+def test_it_leads_back_to_the_site(open_page):
+    page = open_page()
+    links = page.eval_on_selector_all("nav a", "links => links.map(a => a.getAttribute('href'))")
+    docs = PAGE.parent
+    assert all((docs / link).exists() for link in links), "in the source they lead to the sources"
+    assert {"index.md", "how.md"} <= set(links)
+
+
+def test_it_has_a_dark_mode(open_page):
+    light, dark = (
+        open_page(theme=theme).evaluate(
+            "[document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor]"
+        )
+        for theme in ("light", "dark")
+    )
+    assert light[0] == "light"
+    assert light[1] == "rgb(255, 255, 255)"
+    assert dark[0] == "dark"
+    assert max(json.loads(dark[1].replace("rgb(", "[").replace(")", "]"))) < 60
+
+
+@needs_axe
+@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280])
+def test_axe_finds_nothing(open_page, theme, width):
+    page = open_page(width=width, theme=theme)
+    for _ in range(3):
+        page.click("#step")
+    page.fill("#etaPlus", "0.9")
+    assert violations(page) == []
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -73,6 +73,12 @@ def test_logistic_gradient_and_data():
     np.testing.assert_allclose(own.jac, slopes, rtol=1e-5, atol=1e-8)
 
 
+def test_the_figure_of_the_readme_has_two_panels(tmp_path):
+    pytest.importorskip("matplotlib")
+    story.draw(story.two_slopes(), tmp_path / "two.png")
+    assert (tmp_path / "two.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_plot(tmp_path):
     pytest.importorskip("matplotlib")
     story.main(["--plot", str(tmp_path / "story.png")])
