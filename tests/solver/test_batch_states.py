@@ -114,7 +114,8 @@ def test_what_is_no_whole_state_of_one_batch(block, monkeypatch):
     alone = minimize_rprop(functools.partial(one, rosenbrock), X0[0], (steep[0],), jac=True).state
     for wrong in (a + b, a[:1], a[1:], a[:1] + b[1:], tuple(a), list(a), (), "state", 3):
         with pytest.raises(
-            TypeError, match=r"state must be result\.state of an earlier minimize_batch"
+            TypeError,
+            match=r"state must be the state of an earlier result; got.*whole and as it is",
         ):
             solve(rosenbrock, None, (steep,), state=wrong)
     with pytest.raises(TypeError, match="got that of one run, which minimize_rprop goes on with"):

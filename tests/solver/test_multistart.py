@@ -99,6 +99,7 @@ def test_the_result_does_not_depend_on_workers():
     assert (other.runs.x0 != expected.runs.x0).any()
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # if JAX has been imported
 def test_workers_as_a_number():
     expected = multistart(wells, BOX, 4, jac=True, rng=3)
     equal(multistart(wells, BOX, 4, jac=True, rng=3, workers=2), expected)
