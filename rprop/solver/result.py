@@ -29,6 +29,8 @@ class Result(OptimizeResult):  # type: ignore[misc]  # SciPy has no types
         for name in ("allvecs", "history"):
             if name in self:
                 shown[name] = f"<{len(self[name])} entries>"
+        if "runs" in self:
+            shown.runs = f"<{len(self.runs.fun)} runs>"
         return repr(shown)
 
 
