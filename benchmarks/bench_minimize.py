@@ -148,7 +148,6 @@ def own_code() -> str:
 
 
 ON = {"gtol": 0.0, "xtol": 0.0, "ftol": 0.0, "maxiter": 11_000}  # no rule but the budget
-TORCH = {"delta0": 0.01, "step_sizes": (1e-6, 50.0)}
 AXES = {"variant": "irprop+"}
 LONG = {"maxiter": 1_000_000}
 LBFGSB = {"method": "L-BFGS-B", "ftol": 0.0, "gtol": 0.0, "maxfun": 1_000_000, "maxls": 50, **LONG}
@@ -161,8 +160,6 @@ SOLVERS = [
     Solver("rprop armijo", ours, ON | {"safeguard": "armijo"}, bounded=True),
     Solver("irprop-", ours, ON | {"variant": "irprop-"}, bounded=True),
     Solver("rprop+ (1993)", ours, ON | {"variant": "rprop+"}, bounded=True),
-    Solver("rprop- (1994)", ours, ON | {"variant": "rprop-"}, bounded=True),
-    Solver("irprop-, torch's limits", ours, ON | TORCH | {"variant": "irprop-"}, bounded=True),
     Solver("BFGS", scipys, {"method": "BFGS"}, stops=True),
     Solver("BFGS tight", scipys, {"method": "BFGS", "gtol": 0.0, **LONG}),
     Solver("L-BFGS-B", scipys, {"method": "L-BFGS-B", **LONG}, bounded=True, stops=True),
