@@ -17,12 +17,14 @@ import numpy as np
 import scipy
 from scipy.optimize import minimize
 
-from rprop import minimize_rprop
+from rprop import minimize_rprop, rprop_init, rprop_step
 
 RESULT = Path(__file__).parent / "results" / "minimize_overhead.json"
-SIZES, ROUNDS = (2, 10, 100, 1000), 15
+SIZES, ROUNDS = (2, 10, 100, 1000, 10_000, 100_000, 1_000_000), 9
+ON = {"gtol": 0, "xtol": 0, "ftol": 0}
 METHODS = {
-    "rprop": (minimize_rprop, {"maxiter": 300, "gtol": 0, "xtol": 0}),
+    "rprop": (minimize_rprop, {"maxiter": 100, **ON}),
+    "rprop axes": (minimize_rprop, {"maxiter": 300, "variant": "irprop+", **ON}),
     "L-BFGS-B": ("L-BFGS-B", {"maxiter": 200, "ftol": 0, "gtol": 0}),
     "BFGS": ("BFGS", {"maxiter": 60, "gtol": 0}),
 }
@@ -48,10 +50,24 @@ class Timed:
         return loss, gradient
 
 
+def bare(n):
+    """Return seconds of a step of the rule in place."""
+    x, state = np.ones(n), rprop_init(np.ones(n))
+    grads = np.random.default_rng(0).standard_normal(n)
+    rprop_step(x, grads, state, out=(x, state))
+    count = max(3, min(300, 10**7 // n))
+    start = time.perf_counter()
+    for _ in range(count):
+        rprop_step(x, grads, state, out=(x, state))
+    return (time.perf_counter() - start) / count
+
+
 def own_time(n, method, options):
     """Return seconds per evaluation that are not the function's."""
     fun = Timed(n)
     x0 = np.random.default_rng(0).standard_normal(n)
+    limit = max(20, min(options["maxiter"], 3 * 10**7 // n))
+    options = {**options, "maxiter": limit}
     start = time.perf_counter()
     minimize(fun, x0, jac=True, method=method, options=options)
     return (time.perf_counter() - start - fun.seconds) / fun.count
@@ -62,14 +78,19 @@ def main():
     threads = os.environ["OPENBLAS_NUM_THREADS"]
     kept = {"numpy": np.__version__, "scipy": scipy.__version__, "threads": threads}
     kept["microseconds"] = {}
-    print("| n | " + " | ".join(METHODS) + " | rprop / L-BFGS-B |\n| --- | --- | --- | --- | --- |")
+    names = [*METHODS, "bare step", "rprop / L-BFGS-B", "axes / L-BFGS-B"]
+    print("| n | " + " | ".join(names) + " |\n|" + " --- |" * (1 + len(names)))
     for n in SIZES:
         chosen = {k: v for k, v in METHODS.items() if n <= 100 or k != "BFGS"}
-        rounds = [{k: own_time(n, *v) for k, v in chosen.items()} for _ in range(ROUNDS)]
-        times = {k: 1e6 * median(r[k] for r in rounds) for k in chosen}
+        rounds = [
+            {"bare step": bare(n)} | {k: own_time(n, *v) for k, v in chosen.items()}
+            for _ in range(ROUNDS if n < 10**5 else 3)
+        ]
+        times = {k: 1e6 * median(r[k] for r in rounds) for k in rounds[0]}
         kept["microseconds"][n] = times
-        cells = (f"{times[k]:.1f} µs" if k in times else "" for k in METHODS)
-        print(f"| {n} | {' | '.join(cells)} | {times['rprop'] / times['L-BFGS-B']:.2f} |")
+        cells = [f"{times[k]:.1f} µs" if k in times else "" for k in names[:-2]]
+        cells += [f"{times[k] / times['L-BFGS-B']:.2f}" for k in ("rprop", "rprop axes")]
+        print(f"| {n} | {' | '.join(cells)} |", flush=True)
     RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
