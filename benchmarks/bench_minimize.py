@@ -31,7 +31,7 @@ import scipy.optimize
 
 import rprop
 from benchmarks.problems import BOUNDED, UNCONSTRAINED, Problem
-from benchmarks.report import Outcome, by_family, claims, draw_profiles, table
+from benchmarks.report import Outcome, by_family, claims, draw_profiles, ratios, table
 
 RESULTS = Path(__file__).parent / "results"
 TAUS = (1e-1, 1e-3, 1e-5, 1e-7)
@@ -143,25 +143,23 @@ class Solver:
 def own_code() -> str:
     """Return the sources that a run of `minimize_rprop` depends on."""
     folder = Path(rprop.__file__).parent
-    return "".join(path.read_text() for path in sorted(folder.glob("*.py")))
+    paths = [*folder.glob("rule/*.py"), *folder.glob("solver/*.py")]
+    return "".join(path.read_text() for path in sorted(paths))
 
 
 ON = {"gtol": 0.0, "xtol": 0.0, "ftol": 0.0, "maxiter": 11_000}  # no rule but the budget
-TORCH = {"delta0": 0.01, "step_sizes": (1e-6, 50.0)}
-LEARNED = {"basis": "learned"}
+AXES = {"variant": "irprop+"}
 LONG = {"maxiter": 1_000_000}
 LBFGSB = {"method": "L-BFGS-B", "ftol": 0.0, "gtol": 0.0, "maxfun": 1_000_000, "maxls": 50, **LONG}
 SOLVERS = [
     #      name, how, options, takes bounds, stops by itself
     Solver("rprop", ours, ON, bounded=True),
     Solver("rprop, own stop", ours, {}, bounded=True, stops=True),
-    Solver("rprop learned", ours, ON | LEARNED),
-    Solver("rprop learned, own stop", ours, LEARNED, stops=True),
+    Solver("rprop axes", ours, ON | AXES, bounded=True),
+    Solver("rprop axes, own stop", ours, AXES, bounded=True, stops=True),
     Solver("rprop armijo", ours, ON | {"safeguard": "armijo"}, bounded=True),
     Solver("irprop-", ours, ON | {"variant": "irprop-"}, bounded=True),
     Solver("rprop+ (1993)", ours, ON | {"variant": "rprop+"}, bounded=True),
-    Solver("rprop- (1994)", ours, ON | {"variant": "rprop-"}, bounded=True),
-    Solver("irprop-, torch's limits", ours, ON | TORCH | {"variant": "irprop-"}, bounded=True),
     Solver("BFGS", scipys, {"method": "BFGS"}, stops=True),
     Solver("BFGS tight", scipys, {"method": "BFGS", "gtol": 0.0, **LONG}),
     Solver("L-BFGS-B", scipys, {"method": "L-BFGS-B", **LONG}, bounded=True, stops=True),
@@ -352,6 +350,9 @@ def report(
         for split in "all", "tune", "report":
             names = [p.name for p in problems if split in ("all", p.split)]
             text.append(f"{group}, {split}: {len(names)} problems\n{table(outcomes, names, TAUS)}")
+        rival = "BFGS tight" if group == "unconstrained" else "L-BFGS-B tight"
+        names = [p.name for p in problems if p.split == "report"]
+        text.append(f"{group}, report: {ratios(outcomes, names, rival, TAUS.index(1e-5))}")
         stopping = [s.name for s in SOLVERS if s.stops and s.name in outcomes]
         text.append(f"{group}: own stopping rules\n{claims(outcomes, stopping, TAUS.index(1e-5))}")
         text.append(f"{group}: solved at 1e-5 by family\n{by_family(outcomes, problems, 2)}")

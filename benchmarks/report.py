@@ -36,6 +36,17 @@ def table(outcomes: Outcomes, names: Sequence[str], taus: Sequence[float]) -> st
     return "\n".join(lines)
 
 
+def ratios(outcomes: Outcomes, names: Sequence[str], rival: str, k: int) -> str:
+    """Compare evaluations to the `k`-th τ with a rival's, in the geometric mean of what both solve."""
+    lines = [f"evaluations relative to {rival}, where both solve"]
+    for solver, runs in outcomes.items():
+        both = [(runs[n].evals[k], outcomes[rival][n].evals[k]) for n in names]
+        known = [ours / theirs for ours, theirs in both if ours and theirs]
+        mean = np.exp(np.mean(np.log(known))) if known else np.nan
+        lines.append(f"{solver:26}{mean:>8.2f} on {len(known)}")
+    return "\n".join(lines)
+
+
 def claims(outcomes: Outcomes, solvers: Sequence[str], k: int) -> str:
     """Count what solvers call a success, and how much of it is solved at the `k`-th τ."""
     lines = [f"{'solver':26}{'called success':>16}{'of those solved':>17}"]
@@ -65,7 +76,7 @@ STYLES = ["-", "--", ":"]
 #: The solvers of the figures, which have room for a few; the tables hold them all.
 DRAWN = [
     "rprop",
-    "rprop learned",
+    "rprop axes",
     "BFGS tight",
     "L-BFGS-B tight",
     "CG tight",

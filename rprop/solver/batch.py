@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -20,9 +18,10 @@ from rprop.solver.engine import advance, begin, resume
 from rprop.solver.history import History
 from rprop.solver.messages import say, warn
 from rprop.solver.minimizer import NEW_LOSS, floats
-from rprop.solver.options import checked, configure, defaults, documented, unknown
+from rprop.solver.options import checked, configure, defaults, documented, flag, unknown
 from rprop.solver.progress import Bar
 from rprop.solver.result import Result, snapshot, style
+from rprop.solver.rows import Rows
 from rprop.solver.run import Point, Run, Settings, join
 from rprop.solver.stopping import OUTCOMES, RUNNING
 
@@ -39,6 +38,9 @@ def minimize_batch(
     bounds: Any = None,
     callback: Callable[..., Any] | None = None,
     *,
+    jac: Any = True,
+    in_axes: Any = "auto",
+    keep_shape: bool = False,
     state: Any = None,
     return_state: bool = False,
     **options: Any,
@@ -54,17 +56,27 @@ def minimize_batch(
     fun : callable
         ``fun(X, *args) -> (losses, gradients)`` of the rows that are still running: `X` has shape
         (k, n), the losses (k,) and the gradients (k, n). More than 32768 coordinates come in
-        several blocks of rows.
+        several blocks of rows. With a callable `jac`, ``fun(X, *args) -> losses``.
     X0 : array_like, shape (m, n)
         The starts. float32 and longdouble are kept; everything else becomes float64.
     args : tuple, optional
-        Further arguments of `fun`. Arrays with a leading axis of m are cut to the same rows.
+        Further arguments of `fun` and `jac`.
     bounds : sequence of (low, high) or scipy.optimize.Bounds, optional
         Limits of the variables. Those of `Bounds` may have any shape that broadcasts to (m, n).
     callback : callable, optional
         Called after every iteration as ``callback(X)``, or as
         ``callback(intermediate_result=...)`` if that is the name of its one parameter, with the
         best points so far of all rows. Raising StopIteration ends what still runs with status 99.
+    jac : callable or True, optional
+        ``jac(X, *args) -> gradients``; True if `fun` returns them as well.
+    in_axes : 0, None or tuple of these, optional
+        Which of `args` hold one entry for each problem along their first axis (0), and which all
+        problems share (None), as in `jax.vmap`. `fun` gets the entries of the rows of `X`, copied:
+        of arrays, lists, pandas objects, or of every value of a dict. By default all are
+        shared, and one with m > 1 entries, which could mean either, is an error.
+    keep_shape : bool, optional
+        Always call `fun` with the same number of rows, of which those at the end repeat the first
+        one and are ignored, so that `jax.jit` compiles once. It is m, or as many as make a block.
     return_state : bool, optional
         Keep in ``result.state`` what it takes to go on. The memory needed doubles at the most.
     state : optional
@@ -89,27 +101,37 @@ def minimize_batch(
 
     Examples
     --------
-    Three parabolas, of which the second has no minimum:
+    Three parabolas, each with a curvature of its own:
 
     >>> import numpy as np
     >>> from rprop import minimize_batch
     >>> def parabolas(X, curvature):
     ...     return curvature * (X[:, 0] - 1) ** 2, 2 * curvature[:, None] * (X - 1)
-    >>> curvature = np.array([1.0, -1.0, 1e6])
-    >>> result = minimize_batch(parabolas, [[3.0], [2.0], [-5.0]], (curvature,), maxiter=200)
+    >>> curvature = np.array([1.0, 4.0, 1e6])
+    >>> X0 = [[3.0], [2.0], [-5.0]]
+    >>> result = minimize_batch(parabolas, X0, (curvature,), in_axes=0)
     >>> result.success
-    array([ True, False,  True])
-    >>> result.x[[0, 2], 0].round(3)
-    array([1., 1.])
+    array([ True,  True,  True])
+    >>> result.x[:, 0].round(3)
+    array([1., 1., 1.])
     """
     if names := unknown(options, defaults("many")):
         raise TypeError(f"minimize_batch got unknown options: {names}")
     given = checked(options, "many")
     X, lower, upper = rows_of(X0, bounds) if state is None else held_by(state)
     settings = configure(given, X, limit_anything(lower, upper), 1)
-    evaluate = Rows(fun, args if isinstance(args, tuple) else (args,), X.shape, X.dtype)
+    size = max(1, BLOCK // max(X.shape[1], 1))
+    evaluate = Rows(
+        fun,
+        jac,
+        args if isinstance(args, tuple) else (args,),
+        in_axes,
+        X.shape,
+        X.dtype,
+        min(size, len(X)) if flag("keep_shape", keep_shape) else 0,
+    )
     history = History(len(X), history=given["history"], return_all=given["return_all"])
-    batch = Batch(max(1, BLOCK // max(X.shape[1], 1)), history, return_state)
+    batch = Batch(X.shape, X.dtype, size, history, flag("return_state", return_state))
     call = style(callback)
     bar = Bar() if given["progress"] else None
     deadline = time.monotonic() + given["maxtime"]
@@ -145,7 +167,7 @@ def minimize_batch(
                 ended = 13
                 break
     except BaseException as error:
-        if batch.count() == len(index):  # every row has been started
+        if batch.started == len(index):
             with suppress(AttributeError):  # some exceptions have no room for it
                 error.result = batch.result()  # type: ignore[attr-defined]
         raise
@@ -170,16 +192,16 @@ def rows_of(X0: ArrayLike, bounds: Any) -> tuple[Array, Array, Array]:
 
 def held_by(state: Any) -> tuple[Array, Array, Array]:
     """Check the state of an earlier call; of its points only shape and dtype matter."""
-    if not isinstance(state, tuple) or not state or not isinstance(state[0], Run):
-        hint = ""
-        if isinstance(state, Run):
-            hint = ", which is that of one run: minimize_rprop goes on with it"
-        raise TypeError(f"state must be the state of an earlier result; got {state!r}{hint}")
-    index = np.concatenate([np.atleast_1d(run.index) for run in state])
-    if not np.array_equal(np.sort(index), np.arange(len(index))):
-        raise ValueError(
-            f"state must hold every row of one earlier result; got rows {np.sort(index).tolist()}"
+    if isinstance(state, Run):
+        raise TypeError(
+            "state must be the state of a batch; got that of one run, which minimize_rprop goes on with"
         )
+    if not isinstance(state, BatchState):
+        raise TypeError(
+            f"state must be the state of an earlier result; got {state!r}. It is result.state of "
+            "minimize_batch(..., return_state=True), whole and as it is"
+        )
+    index = np.concatenate([run.index for run in state])
     x = state[0].here.x[:1]
     X = np.broadcast_to(x, (len(index), x.shape[1]))
     bounded = any(limit_anything(run.lower, run.upper) for run in state)
@@ -187,44 +209,10 @@ def held_by(state: Any) -> tuple[Array, Array, Array]:
     return X, -side, side
 
 
-class Rows:
-    """Losses and gradients of some of m problems."""
+class BatchState(tuple[Run, ...]):
+    """The runs of all rows of one result; a part of it, or a sum of two, is a mere tuple."""
 
-    def __init__(
-        self,
-        fun: Callable[..., Any],
-        args: tuple[Any, ...],
-        shape: tuple[int, ...],
-        dtype: np.dtype[Any],
-    ) -> None:
-        if not callable(fun):
-            raise TypeError(f"fun must be callable; got {fun!r}")
-        self.fun, self.args, self.count = fun, args, shape[0]
-        self.dtype = np.result_type(dtype, np.float64)  # float32 would lose tiny gradients
-
-    def __call__(self, index: Array, x: Array) -> tuple[Array, Array]:
-        """Evaluate at the points `x` of the problems `index`."""
-        cut: Any = functools.partial(np.take, indices=index, axis=0)
-        if (index[1:] - index[:-1] == 1).all():
-            cut = operator.itemgetter(slice(index[0], index[-1] + 1))  # without copying
-        args = [
-            cut(arg) if isinstance(arg, np.ndarray) and arg.shape[:1] == (self.count,) else arg
-            for arg in self.args
-        ]
-        both = self.fun(x.copy(), *args)
-        try:
-            losses, gradients = map(np.asarray, both)
-        except (TypeError, ValueError):
-            raise ValueError(f"fun must return (losses, gradients); got {both!r}") from None
-        if losses.shape != x.shape[:1] or gradients.shape != x.shape:
-            raise ValueError(
-                f"fun must return losses of shape {x.shape[:1]} and gradients of shape {x.shape} "
-                f"for {len(x)} rows; got shapes {losses.shape} and {gradients.shape}"
-            )
-        for name, array in {"losses": losses, "gradients": gradients}.items():
-            if array.dtype.kind not in "biuf":
-                raise TypeError(f"fun must return real {name}; got dtype {array.dtype}")
-        return losses.astype(np.float64), gradients.astype(self.dtype, order="C")
+    __slots__ = ()
 
 
 class Summary(NamedTuple):
@@ -242,16 +230,27 @@ class Summary(NamedTuple):
 class Batch:
     """Rows that run, in blocks, and what became of the others."""
 
-    def __init__(self, size: int, history: History, keep: bool) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        dtype: np.dtype[Any],
+        size: int,
+        history: History,
+        keep: bool,
+    ) -> None:
         self.size, self.history, self.keep = size, history, keep
         self.runs: list[Run] = []
-        self.done: list[Summary] = []
         self.ended: list[Run] = []  # if they are to be kept
+        self.started = 0
+        self.shape, self.dtype = shape, dtype
+        self.done: list[Summary] = []
+        self.found: Result | None = None  # where those before were written down
 
     def add(self, run: Run) -> None:
         """Take on a block of rows."""
         self.history.add(run, run.nfev)
         self.runs.append(run)
+        self.started += len(run.index)
 
     def advance(self, evaluate: Rows, settings: Settings) -> None:
         """Take one step with every row."""
@@ -301,34 +300,44 @@ class Batch:
         self.done.append(Summary(*(part.take(rows, axis=0) for part in summary(run))))
         return run.take(np.flatnonzero(~ended))
 
-    def count(self) -> int:
-        """Count all rows."""
-        return sum(len(part.nfev) for part in self.done) + sum(len(run.nfev) for run in self.runs)
-
     def loss(self) -> float:
         """Return the median of the best losses of the rows that run."""
         return float(np.median(np.concatenate([run.best.fun for run in self.runs])))
 
+    def note(self) -> OptimizeResult:
+        """Write down once what became of rows that ended; arrays for it are made when needed."""
+        if self.found is None:
+            count, kinds = self.shape[0], {"nit": int, "nfev": int, "status": int}
+            self.found = Result(
+                x=np.empty(self.shape, self.dtype),
+                fun=np.empty(count),
+                jac=np.empty(self.shape, np.result_type(self.dtype, float)),
+                **{name: np.empty(count, kind) for name, kind in kinds.items()},
+            )
+        for part in self.done:
+            write(self.found, part)
+        self.done = []
+        return self.found
+
     def result(self, running: int = RUNNING, whole: bool = True) -> OptimizeResult:
         """Describe all rows by their best points; rows that run have the given status."""
-        parts = [*self.done, *map(summary, self.runs)]
-        result = Result()
-        for name in Summary._fields[1:]:
-            columns = [getattr(part, name) for part in parts]
-            result[name] = np.empty((self.count(), *columns[0].shape[1:]), columns[0].dtype)
-            for part, column in zip(parts, columns, strict=True):
-                result[name][part.rows] = column
+        result = self.note()
+        if not whole:  # of a batch that goes on
+            result = Result({name: values.copy() for name, values in result.items()})
+        for run in self.runs:
+            write(result, summary(run))
+        status = result.status
+        status[status == RUNNING] = running
         result.njev = result.nfev.copy()
-        result.status[result.status == RUNNING] = running
-        result.success = np.zeros(self.count(), bool)
-        result.message = np.empty(self.count(), object)
-        for code in np.unique(result.status):
-            rows = np.flatnonzero(result.status == code)
+        result.success = np.zeros(len(status), bool)
+        result.message = np.empty(len(status), object)
+        for code in np.unique(status):
+            rows = np.flatnonzero(status == code)
             result.success[rows], result.message[rows], _ = OUTCOMES[code]
         if whole:
             self.history.fill(result)
         if whole and self.keep:
-            result.state = (*self.ended, *map(snapshot, self.runs))
+            result.state = BatchState([*self.ended, *map(snapshot, self.runs)])
         return result
 
 
@@ -336,6 +345,12 @@ def summary(run: Run) -> Summary:
     """Keep what a result tells of rows."""
     nit = np.full(run.index.shape, run.nit)
     return Summary(run.index, *run.best, nit, run.nfev.astype(int), run.status.astype(int))
+
+
+def write(result: OptimizeResult, part: Summary) -> None:
+    """Write what is kept of rows into the result of all."""
+    for name, values in zip(Summary._fields[1:], part[1:], strict=True):
+        result[name][part.rows] = values
 
 
 def announce(result: OptimizeResult) -> None:

@@ -111,25 +111,25 @@ def learn(directions: Directions, move: Array, change: Array, says: Array) -> Di
     says = says & (np.abs(move).max(axis=-1) > 0) & (np.abs(change).max(axis=-1) > 0)
     if not says.any():
         return directions
-    moves, changes, count = directions[2:]
+    moves, changes, collected = directions[2:]
     if says.ndim == 0:
-        moves[count], changes[count] = move, change
+        moves[collected], changes[collected] = move, change
     else:
         rows = np.flatnonzero(says)
-        places = rows, count[rows]
+        places = rows, collected[rows]
         moves[places], changes[places] = move[rows], change[rows]
-    return directions._replace(count=(count + says).astype(np.int32)[()])
+    return directions._replace(collected=(collected + says).astype(np.int32)[()])
 
 
 def is_due(directions: Directions) -> Array:
     """Tell in which runs the directions are to be renewed."""
-    due: Array = directions.count >= directions.moves.shape[-2]
+    due: Array = directions.collected >= directions.moves.shape[-2]
     return due
 
 
 def estimate(directions: Directions) -> tuple[Array, Array]:
     """Return vectors and weights of the estimate of the Hessian, what was collected taken in."""
-    old, values, moves, changes, count = directions
+    old, values, moves, changes, collected = directions
     k, n = old.shape[-2:]
     pairs = moves.shape[-2]
     vectors = np.concatenate([old, np.zeros((*old.shape[:-2], pairs, n), old.dtype)], axis=-2)
@@ -142,7 +142,7 @@ def estimate(directions: Directions) -> tuple[Array, Array]:
         left = left / size[..., None]
         cosine = (left * s).sum(axis=-1)
         weight = size / cosine
-        says = (i < count) & (np.abs(cosine) > PARALLEL) & (np.abs(weight) < np.inf)
+        says = (i < collected) & (np.abs(cosine) > PARALLEL) & (np.abs(weight) < np.inf)
         vectors[..., k + i, :] = np.where(says[..., None], left, 0)
         weights[..., k + i] = np.where(says, weight, 0)
     return vectors, weights
@@ -188,7 +188,7 @@ def renew(
     if stays.any():
         renewed = choose_by_run(stays, directions, renewed)
         forgotten = choose_by_run(stays, state, forgotten)
-    return renewed._replace(count=0 * directions.count), forgotten
+    return renewed._replace(collected=0 * directions.collected), forgotten
 
 
 def on_their_own(directions: Directions) -> Array:

@@ -347,12 +347,13 @@ def renew(run: Run, due: Array, settings: Settings) -> None:
         for old, renewed in zip(run.directions[:2], new[0], strict=False):
             old[rows] = renewed
         run.directions = run.directions._replace(
-            count=np.where(due, np.int32(0), run.directions.count)
+            collected=np.where(due, np.int32(0), run.directions.collected)
         )
         fields = [field.copy() for field in run.state[:3]]
         for field, renewed in zip(fields, new[1], strict=False):
             field[rows] = renewed
-        run.state = RpropState(*fields, run.state.prev_loss)
+        delta, prev_sign, prev_update = fields
+        run.state = RpropState(delta, prev_sign, prev_update, run.state.prev_loss)
     else:
         run.directions, run.state = directions.renew(run.directions, run.state, pinned)
 

@@ -24,7 +24,7 @@ __all__ = [
 ]
 
 DONE, REST, LOOK, SHRINK, GROW, OPPOSITE = np.arange(-1, 5, dtype=np.int8)
-SHORTEST = 4.0**-30  # the shortest trial as a part of the first
+SHORTEST, LONGEST = 4.0**-30, 2.0**30  # trials as parts of the first
 FIRST = 10  # the status of a run whose first search finds no smaller loss
 LONGER = 1024  # how much longer than the shortest trial the one against the gradient is
 FEW = 10  # coordinates with a factor of their own
@@ -122,7 +122,7 @@ def absorb_trial(
     again = reason != FIRST
     plateau = equal & ((phase == LOOK) | ((phase == SHRINK) & visible))
     found = active & moved & ~opposes & (lower | plateau)
-    grows = found & lower & (phase != SHRINK) & ~again
+    grows = found & lower & (phase != SHRINK) & ~again & (factor < LONGEST)
     rose = rose | (active & usable & (there.fun > here.fun))
     lost = lost | (active & ~usable)
     fell = here.fun - there.fun

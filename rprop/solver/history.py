@@ -68,7 +68,9 @@ class History:
         """Add what was kept to the result of one run, or to that of many as a list by runs."""
         for name, parts in self.kept.items():
             if not self.index[0].ndim:
-                result[name] = np.array(parts, ROW) if name == "history" else [*parts]
+                result[name] = (
+                    np.array(parts, ROW) if name == "history" else [part.copy() for part in parts]
+                )
                 continue
             index, values = np.concatenate(self.index), np.concatenate(parts)
             order = np.argsort(index, kind="stable")

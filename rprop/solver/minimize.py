@@ -167,7 +167,7 @@ def minimize_rprop(
             bar.close()
     assert opt._run is not None
     if opt._run.status == 0 and objective.flat:
-        opt._run.status = np.int8(14)
+        opt._run.status = np.asarray(14, np.int8)[()]
     result = opt.result
     if given["disp"]:
         announce(result)
@@ -190,7 +190,7 @@ def watcher(
             try:
                 call(opt._describe())
             except StopIteration:
-                run.status = np.int8(99)
+                run.status = np.asarray(99, np.int8)[()]
 
     return watch
 

@@ -102,7 +102,8 @@ class Minimizer:
     def _of(cls, objective: Any, place: Any, given: dict[str, Any], state: Any) -> Minimizer:
         """Make the one that `minimize_rprop` runs."""
         self = cls.__new__(cls)
-        self._open(*place, objective.cost, given, state)
+        x, lower, upper = place
+        self._open(x, lower, upper, objective.cost, given, state)
         self._unknown = objective.unknown
         return self
 
@@ -173,7 +174,7 @@ class Minimizer:
         """Absorb what was evaluated."""
         self._nfev += nfev
         self._njev += 1
-        fun = np.float64(loss)
+        fun: Any = np.float64(loss)
         if self._run is None:
             self._begin(fun, gradient)
         else:
@@ -204,7 +205,7 @@ class Minimizer:
             return
         self._history.add(run, self._nfev)
         if run.status == RUNNING and self._spent + time.monotonic() - self._began > self._maxtime:
-            run.status = np.int8(13)
+            run.status = np.asarray(13, np.int8)[()]
         if self._watch is not None:
             self._watch(run)
 

@@ -21,7 +21,10 @@ from rprop.rule.variants import VARIANTS
 from rprop.solver.run import Settings
 from rprop.solver.stopping import largest_step
 
-__all__ = ["OPTIONS", "Option", "configure", "defaults", "documented", "suggest", "unknown"]
+__all__ = [
+    "OPTIONS", "Option", "checked", "configure", "defaults", "documented", "flag", "suggest",
+    "tolerances", "unknown",
+]  # fmt: skip
 
 ONE = frozenset({"one"})
 SHOWN = frozenset({"one", "many"})

@@ -148,6 +148,11 @@ def collect(results: Iterable[Any], count: int) -> list[Partial]:
             raise ValueError(  # noqa: TRY004  # it is `map` that is wrong, whatever it returned
                 f"map must return the results of its calls; got {result!r}"
             )
+        if result.number not in range(count):
+            raise ValueError(
+                f"map must return results of the {count} partitions it was given; got one of "
+                f"number {result.number!r}"
+            )
         if result.number in partials:
             raise ValueError(f"map must return one result a partition; got two of {result.number}")
         partials[result.number] = result

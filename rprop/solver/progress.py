@@ -14,6 +14,7 @@ class Bar:
 
     def __init__(self, total: float | None = None, unit: str = "it") -> None:
         self.count, self.shown, self.unit, self.tqdm = 0, 0.0, unit, None
+        self.line = ""
         with suppress(ImportError):
             from tqdm import tqdm
 
@@ -25,13 +26,15 @@ class Bar:
         if self.tqdm is not None:
             self.tqdm.set_postfix(loss=f"{loss:.6g}", refresh=False)
             self.tqdm.update()
-        elif time.monotonic() - self.shown > 0.1:
+            return
+        self.line = f"\r{self.count} {self.unit}, loss {loss:.6g}"
+        if time.monotonic() - self.shown > 0.1:
             self.shown = time.monotonic()
-            print(f"\r{self.count} {self.unit}, loss {loss:.6g}", end="", file=sys.stderr)
+            print(self.line, end="", file=sys.stderr)
 
     def close(self) -> None:
         """End the line."""
         if self.tqdm is not None:
             self.tqdm.close()
         else:
-            print(file=sys.stderr)
+            print(self.line, file=sys.stderr)

@@ -21,7 +21,7 @@ from rprop.solver.stopping import OUTCOMES
 __all__ = ["announce", "describe_run", "snapshot", "style"]
 
 
-class Result(OptimizeResult):
+class Result(OptimizeResult):  # type: ignore[misc]  # SciPy has no types
     """A result whose repr stays short: it tells how long lists are, not what is in them."""
 
     def __repr__(self) -> str:
@@ -29,6 +29,8 @@ class Result(OptimizeResult):
         for name in ("allvecs", "history"):
             if name in self:
                 shown[name] = f"<{len(self[name])} entries>"
+        if "runs" in self:
+            shown.runs = f"<{len(self.runs.fun)} runs>"
         return repr(shown)
 
 

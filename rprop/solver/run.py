@@ -76,7 +76,7 @@ class Directions(NamedTuple):
     values: Array  # (..., k) their eigenvalues
     moves: Array  # (..., pairs, n) since the last renewal
     changes: Array  # (..., pairs, n) of the gradient over them
-    count: Array  # (...) how many
+    collected: Array  # (...) how many
 
 
 @dataclass(repr=False)

@@ -9,7 +9,9 @@ from scipy.stats import qmc
 from rprop import minimize_batch, minimize_rprop, multistart
 
 BOX = [(-2, 2), (-2, 2)]
-KEYS = ("x", "fun", "jac", "nit", "nfev", "status", "success", "message", "x0", "minimum")
+DELTA0 = 0.4 / 4  # a tenth of the range of 4 for 16 starts, which are 4 in each direction
+KEYS = ("x", "fun", "jac", "nit", "nfev", "njev", "status", "success", "message", "x0", "minimum")
+BEST = ("x", "fun", "jac", "nit", "status", "success", "message")
 
 
 def wells(X, tilt=0.1):
@@ -22,44 +24,82 @@ def wells(X, tilt=0.1):
 
 def equal(result, other):
     for key in KEYS:
+        np.testing.assert_array_equal(result.runs[key], other.runs[key], err_msg=key)
+    for key in (*BEST, "nfev", "njev", "xl", "funl", "n_minima"):
         np.testing.assert_array_equal(result[key], other[key], err_msg=key)
-    assert result.n_minima == other.n_minima
 
 
 @pytest.mark.parametrize("vectorized", [False, True])
 def test_all_minima_are_found_and_sorted(vectorized):
     result = multistart(wells, BOX, 32, jac=True, vectorized=vectorized, rng=1)
+    runs = result.runs
     assert result.n_minima == 4
-    assert set(result.minimum) == {0, 1, 2, 3}
-    assert (np.diff(result.fun) >= 0).all()
-    assert (np.diff(result.minimum) >= 0).all()
-    signs = {tuple(row) for row in np.sign(result.x).astype(int)}
-    assert signs == {(-1, -1), (1, -1), (-1, 1), (1, 1)}
-    np.testing.assert_array_equal(np.sign(result.x[0]), [-1, -1])
+    assert set(runs.minimum) == {0, 1, 2, 3}
+    assert (np.diff(runs.fun) >= 0).all()
+    assert (np.diff(runs.minimum) >= 0).all()
+    np.testing.assert_array_equal(np.sign(result.xl), [[-1, -1], [1, -1], [-1, 1], [1, 1]])
+    for number, (x, loss) in enumerate(zip(result.xl, result.funl, strict=True)):
+        np.testing.assert_array_equal(x, runs.x[runs.minimum == number][0])
+        assert loss == runs.fun[runs.minimum == number].min()
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_the_result_is_that_of_the_best_run(vectorized):
+    """As those of SciPy's global optimisers are, so that one can replace the other."""
+    result = multistart(wells, BOX, 16, jac=True, vectorized=vectorized, rng=1)
+    alone = minimize_rprop(wells, result.runs.x0[0], jac=True, bounds=BOX, delta0=DELTA0)
+    for key in BEST:
+        np.testing.assert_array_equal(result[key], alone[key], err_msg=key)
+        assert type(result[key]) is type(alone[key])
+    assert result.fun == min(result.runs.fun)
+    assert (result.nfev, result.njev) == (sum(result.runs.nfev), sum(result.runs.njev))
+    assert len(repr(result)) < 2000
+    result.x[...] = np.nan
+    assert np.isfinite(result.runs.x).all()
+
+
+def camel(X):
+    """Six minima; those at (±1.607, ±0.569) have small basins."""
+    x, y = X[..., 0], X[..., 1]
+    losses = (4 - 2.1 * x**2 + x**4 / 3) * x**2 + x * y + (4 * y**2 - 4) * y**2
+    return losses, np.stack([8 * x - 8.4 * x**3 + 2 * x**5 + y, x - 8 * y + 16 * y**3], axis=-1)
+
+
+@pytest.mark.parametrize("rng", range(6))
+def test_six_humps(rng):
+    found = multistart(camel, [(-3, 3), (-2, 2)], 64, vectorized=True, rng=rng)
+    assert found.n_minima == 6
+    np.testing.assert_allclose(np.sort(abs(found.xl[:2, 0])), [0.0898] * 2, atol=1e-4)
+    np.testing.assert_allclose(found.funl[:2], -1.0316, atol=1e-4)
 
 
 def test_rows_are_runs_from_their_starts():
-    result = multistart(wells, BOX, 8, jac=True, rng=1)
-    for row, x0 in enumerate(result.x0):
-        alone = minimize_rprop(wells, x0, jac=True, bounds=BOX)
-        np.testing.assert_array_equal(result.x[row], alone.x)
-        assert result.message[row] == alone.message
+    result = multistart(wells, BOX, 16, jac=True, rng=1)
+    for row, x0 in enumerate(result.runs.x0):
+        alone = minimize_rprop(wells, x0, jac=True, bounds=BOX, delta0=DELTA0)
+        np.testing.assert_array_equal(result.runs.x[row], alone.x)
+        assert result.runs.message[row] == alone.message
+    given = multistart(wells, BOX, X0=result.runs.x0, jac=True)
+    for x, x0 in zip(given.runs.x, given.runs.x0, strict=True):
+        np.testing.assert_array_equal(x, minimize_rprop(wells, x0, jac=True, bounds=BOX).x)
 
 
 def test_the_result_does_not_depend_on_workers():
     expected = multistart(wells, BOX, 16, jac=True, rng=3)
     context = multiprocessing.get_context("spawn")
     with context.Pool(2) as pool, ThreadPoolExecutor(3) as threads:
-        for workers in (pool.map, threads.map):
+        for workers in (pool.map, pool.imap, threads.map):
             equal(multistart(wells, BOX, 16, jac=True, rng=3, workers=workers), expected)
     equal(multistart(wells, BOX, 16, vectorized=True, rng=3), expected)
-    kept = multistart(wells, BOX, 16, vectorized=True, rng=3, history=True, return_state=True)
-    equal(kept, expected)
-    assert set(kept) == set(expected)
+    equal(multistart(wells, zip([-2, -2], [2, 2], strict=True), 16, jac=True, rng=3), expected)
+    equal(
+        multistart(wells, zip([-2, -2], [2, 2], strict=True), 16, vectorized=True, rng=3), expected
+    )
     other = multistart(wells, BOX, 16, jac=True, rng=4)
-    assert (other.x0 != expected.x0).any()
+    assert (other.runs.x0 != expected.runs.x0).any()
 
 
+@pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # if JAX has been imported
 def test_workers_as_a_number():
     expected = multistart(wells, BOX, 4, jac=True, rng=3)
     equal(multistart(wells, BOX, 4, jac=True, rng=3, workers=2), expected)
@@ -75,17 +115,133 @@ def test_starts_are_the_sample_of_scipy(sampling, count):
         sample = qmc.LatinHypercube(2, rng=7).random(count)
     expected = qmc.scale(sample, [-2, -2], [2, 2])
     by_rows = lambda rows: rows[np.lexsort(rows.T)]
-    np.testing.assert_array_equal(by_rows(result.x0), by_rows(expected))
+    np.testing.assert_array_equal(by_rows(result.runs.x0), by_rows(expected))
 
 
 def test_given_starts():
     X0 = np.array([[0.9, 0.9], [-0.9, -0.9], [0.8, 0.9]])
     result = multistart(wells, X0=X0, vectorized=True)
-    np.testing.assert_array_equal(result.x0[0], X0[1])
+    np.testing.assert_array_equal(result.runs.x0[0], X0[1])
     assert result.n_minima == 2
-    np.testing.assert_array_equal(result.minimum, [0, 1, 1])
-    free = minimize_batch(wells, result.x0)
-    np.testing.assert_array_equal(result.x, free.x)
+    np.testing.assert_array_equal(result.runs.minimum, [0, 1, 1])
+    free = minimize_batch(wells, result.runs.x0)
+    np.testing.assert_array_equal(result.runs.x, free.x)
+
+
+def test_separation_of_each_variable():
+    """Wells that differ in the second variable alone count as one where it does not matter."""
+    found = multistart(wells, BOX, 32, vectorized=True, rng=1, separation=[1e-3, 1])
+    assert found.n_minima == 2
+    assert set(np.sign(found.xl[:, 0])) == {-1, 1}
+
+
+# What is kept, watched and interrupted
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_what_is_asked_for_is_kept(vectorized):
+    given = {"history": True, "return_all": True, "return_state": True, "maxiter": 7}
+    found = multistart(wells, BOX, 16, jac=True, vectorized=vectorized, rng=1, **given)
+    for row, x0 in enumerate(found.runs.x0):
+        options = {"jac": True, "bounds": BOX}
+        alone = minimize_rprop(
+            wells, x0, **options, delta0=DELTA0, history=True, return_all=True, maxiter=7
+        )
+        np.testing.assert_array_equal(found.runs.history[row], alone.history)
+        np.testing.assert_array_equal(found.runs.allvecs[row], alone.allvecs)
+        on, rest = (
+            minimize_rprop(wells, None, jac=True, state=s, history=True)
+            for s in (found.runs.state[row], alone.state)
+        )
+        np.testing.assert_array_equal(on.history, rest.history)
+        np.testing.assert_array_equal(on.x, rest.x)
+    np.testing.assert_array_equal(found.history, found.runs.history[0])
+    np.testing.assert_array_equal(found.allvecs, found.runs.allvecs[0])
+    end = minimize_rprop(wells, None, jac=True, state=found.state)
+    assert end.success
+    assert end.fun <= found.fun
+    bare = multistart(wells, BOX, 8, jac=True, vectorized=vectorized, rng=1, maxiter=7)
+    assert not {"history", "allvecs", "state"} & (set(bare) | set(bare.runs))
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_callback_that_stops_ends_the_search(vectorized):
+    calls, maxiter = 0, 100 if vectorized else 30
+
+    def callback(intermediate_result):
+        nonlocal calls
+        calls += 1
+        if calls == 40:
+            raise StopIteration
+
+    found = multistart(wells, BOX, 8, jac=True, vectorized=vectorized, rng=1, callback=callback,
+                       gtol=0, xtol=0, ftol=0, maxiter=maxiter)  # fmt: skip
+    assert calls == 40
+    if vectorized:
+        assert set(found.runs.status) == {99}
+        assert len(found.runs.x) == 8
+        return
+    assert np.count_nonzero(found.runs.status == 99) == 1
+    assert (
+        found.runs.nit[found.runs.status == 99] + sum(found.runs.nit[found.runs.status != 99]) == 40
+    )
+    threads = ThreadPoolExecutor(1)
+    with threads:
+        calls = 0
+        again = multistart(wells, BOX, 8, jac=True, rng=1, callback=callback, workers=threads.map,
+                           gtol=0, xtol=0, ftol=0, maxiter=maxiter)  # fmt: skip
+    equal(again, found)
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+@pytest.mark.parametrize("error", [KeyError("enough"), KeyboardInterrupt()])
+def test_an_exception_carries_what_was_found(vectorized, error):
+    calls = 0
+
+    def fun(X):
+        nonlocal calls
+        calls += 1
+        if calls == (20 if vectorized else 150):
+            raise error
+        return wells(X)
+
+    with pytest.raises(type(error)) as caught:
+        multistart(fun, BOX, 8, jac=True, vectorized=vectorized, rng=1)
+    found = caught.value.result
+    assert found.x.shape == (2,)
+    assert found.fun == wells(found.x)[0] == min(found.runs.fun)
+    assert found.nfev == (8 * 19 if vectorized else 149)
+    if not vectorized:
+        assert 1 < len(found.runs.x) < 8
+        assert found.success
+
+
+def test_nothing_was_found_before_an_exception():
+    with pytest.raises(ZeroDivisionError) as caught:
+        multistart(lambda x: 1 / 0, BOX, 8, jac=True)
+    assert getattr(caught.value, "result", None) is None
+
+
+def test_fun_cannot_end_the_search_by_accident():
+    def fun(x):
+        raise StopIteration
+
+    with pytest.raises(RuntimeError, match="fun raised StopIteration"):
+        multistart(fun, BOX, 8, jac=True)
+
+
+def test_one_bar_for_all_starts(capsys):
+    multistart(wells, BOX, 8, jac=True, rng=1, progress=True, disp=True)
+    out, err = capsys.readouterr()
+    assert out.count("Current function value") == 1
+    assert "8/8" in err or "8 start" in err
+    last = err.rsplit("\r", 1)[-1]
+    assert last.endswith("\n")
+    multistart(wells, BOX, 8, vectorized=True, rng=1, progress=True, disp=True)
+    assert capsys.readouterr().out.count("Current function value") == 1
+
+
+# The rest
 
 
 def test_arguments_are_shared_by_all_starts():
@@ -102,20 +258,23 @@ def test_a_fixed_variable_and_failures():
         return (np.nan if x[0] > 0 else loss), gradient
 
     result = multistart(fun, Bounds([-2, 1], [2, 1]), 8, jac=True, rng=0)
-    assert (result.x[:, 1] == 1).all()
-    failed = result.x0[:, 0] > 0
+    runs = result.runs
+    assert (runs.x[:, 1] == 1).all()
+    failed = runs.x0[:, 0] > 0
     assert 0 < failed.sum() < 8
-    assert not result.success[failed].any()
-    assert (result.minimum[failed] == -1).all()
+    assert not runs.success[failed].any()
+    assert (runs.minimum[failed] == -1).all()
     assert result.n_minima == 1
-    assert np.isnan(result.fun[-1])
-    assert np.isfinite(result.fun[0])
+    assert np.isnan(runs.fun[-1])
+    assert np.isfinite(result.fun)
 
 
 def test_no_minimum():
     result = multistart(lambda x: (np.nan, x), BOX, 4, jac=True)
     assert result.n_minima == 0
-    assert set(result.minimum) == {-1}
+    assert set(result.runs.minimum) == {-1}
+    assert not result.success
+    assert result.xl.shape == (0, 2)
 
 
 BAD = {
@@ -124,7 +283,16 @@ BAD = {
     "nothing": ({"bounds": None}, "bounds or X0 must be given"),
     "infinite": ({"bounds": [(0, None)]}, "bounds must be finite unless X0 is given"),
     "sampling": ({"sampling": "grid"}, "sampling must be one of sobol, latinhypercube; got 'grid'"),
-    "separation": ({"separation": -1}, "separation must not be negative; got -1"),
+    "separation": ({"separation": -1}, "separation must be a number that is not negative; got -1"),
+    "separations": ({"separation": [1, 2, 3]}, r"separation must broadcast.*\(2,\).*\(3,\)"),
+    "rng": ({"rng": "seed"}, "rng must be None, a number .* numpy.random.Generator; got 'seed'"),
+    "negative rng": ({"rng": -1}, "rng must be None, a number that is not negative.*got -1"),
+    "fraction": ({"rng": 0.5}, "rng must be None, a number.*got 0.5"),
+    "no workers": ({"workers": 0}, "workers must be a positive number of processes.*got 0"),
+    "few workers": ({"workers": -2}, "workers must be a positive number of processes.*got -2"),
+    "state": ({"state": None}, r"state cannot be given.*minimize_rprop.*result\.runs\.state"),
+    "option": ({"gtoll": 1}, r"multistart got unknown options: gtoll \(did you mean gtol\?\)"),
+    "in_axes": ({"vectorized": True, "in_axes": 0}, "multistart got unknown options: in_axes"),
     "empty": ({"X0": np.zeros((0, 2))}, "X0 must hold at least one start"),
     "flat": ({"X0": np.zeros(2)}, r"shape \(n_starts, n\); got shape \(2,\)"),
     "length": ({"X0": np.zeros((3, 2))}, "n_starts must be the length of X0, 3; got 4"),
@@ -140,5 +308,5 @@ BAD = {
 def test_bad_input(name):
     given, message = BAD[name]
     given = {"fun": wells, "bounds": BOX, "n_starts": 4, "jac": True, **given}
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises((TypeError, ValueError), match=message):
         multistart(**given)
