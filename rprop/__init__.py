@@ -47,6 +47,10 @@ LAZY = {
 
 def __getattr__(name: str) -> Any:
     """Import what a step does not need only when it is asked for."""
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("rprop")
     if name in LAZY:
         return getattr(import_module(f"rprop.{LAZY[name]}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.optimize import OptimizeResult, OptimizeWarning
 
+from rprop.rule import trees
 from rprop.solver.messages import say, warn
 from rprop.solver.minimizer import Minimizer, place
 from rprop.solver.objective import Objective
@@ -17,6 +18,7 @@ from rprop.solver.options import checked, defaults, documented, unknown
 from rprop.solver.progress import Bar
 from rprop.solver.result import announce, style
 from rprop.solver.run import Run
+from rprop.solver.structure import OnTree, Shape
 
 __all__ = ["minimize_rprop"]
 
@@ -45,8 +47,11 @@ def minimize_rprop(
     ----------
     fun : callable
         The loss, ``fun(x, *args) -> float``, or ``-> (float, gradient)`` with ``jac=True``.
-    x0 : array_like, shape (n,)
-        The start. float32 and longdouble are kept; everything else becomes float64.
+    x0 : array_like, shape (n,), or tree
+        The start. float32 and longdouble are kept; everything else becomes float64. Called
+        directly, it may be a tree, such as a dict, list or dataclass of arrays; then `fun` and
+        `jac` take trees, gradients are trees of the same structure, and so are `x` and `jac` of
+        the result.
     args : tuple, optional
         Further arguments of `fun` and `jac`.
     jac : callable, True or None, optional
@@ -135,6 +140,11 @@ def minimize_rprop(
         warn(f"Unknown solver options: {names}", OptimizeWarning)
     given = checked({name: options[name] for name in options if name in known}, "one")
     warn_unused(hess, hessp, constraints)
+    shape = Shape(x0) if trees.is_tree(x0) else None
+    if shape is not None:
+        if callable(jac):
+            jac = OnTree(jac, shape, "gradient")
+        fun, x0 = OnTree(fun, shape, "both" if jac is True else "loss"), shape.vector
     where = place(x0, bounds, state)
     objective = Objective(
         fun,
@@ -151,7 +161,8 @@ def minimize_rprop(
     opt = Minimizer._of(objective, where, given, state)
     objective.maxfev = given["maxfev"]
     bar = Bar() if given["progress"] else None
-    opt._watch = watcher(opt, bar, style(callback), given["verbose"])
+    dress = as_it_is if shape is None else shape.result
+    opt._watch = watcher(opt, bar, style(callback), given["verbose"], dress)
     try:
         while (x := opt._next()) is not None:
             before = objective.nfev
@@ -160,7 +171,7 @@ def minimize_rprop(
     except BaseException as error:
         if opt._run is not None:
             with suppress(AttributeError):  # some exceptions have no room for it
-                error.result = opt.result  # type: ignore[attr-defined]
+                error.result = dress(opt.result)  # type: ignore[attr-defined]
         raise
     finally:
         if bar is not None:
@@ -168,14 +179,23 @@ def minimize_rprop(
     assert opt._run is not None
     if opt._run.status == 0 and objective.flat:
         opt._run.status = np.asarray(14, np.int8)[()]
-    result = opt.result
+    result = dress(opt.result)
     if given["disp"]:
         announce(result)
     return result
 
 
+def as_it_is(result: OptimizeResult) -> OptimizeResult:
+    """Leave a result of vectors alone."""
+    return result
+
+
 def watcher(
-    opt: Minimizer, bar: Bar | None, call: Callable[[OptimizeResult], Any] | None, verbose: int
+    opt: Minimizer,
+    bar: Bar | None,
+    call: Callable[[OptimizeResult], Any] | None,
+    verbose: int,
+    dress: Callable[[OptimizeResult], OptimizeResult],
 ) -> Callable[[Run], None] | None:
     """Return what is to be done after every iteration, if anything is."""
     if bar is None and call is None and not verbose:
@@ -188,7 +208,7 @@ def watcher(
             say(f"iteration {run.nit}, {opt._nfev} evaluations, loss {run.best.fun:.6g}")
         if call is not None:
             try:
-                call(opt._describe())
+                call(dress(opt._describe()))
             except StopIteration:
                 run.status = np.asarray(99, np.int8)[()]
 

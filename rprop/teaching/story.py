@@ -16,7 +16,7 @@ import numpy as np
 from scipy.optimize import minimize
 from scipy.special import expit
 
-from rprop import minimize_rprop, rprop_init, rprop_step
+from rprop import __version__, minimize_rprop, rprop_init, rprop_step
 from rprop.rule.state import Array
 
 STARTS = np.array([-8.0, -5.0, -2.0, 4.0, 7.0, 10.0])
@@ -281,6 +281,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "python -m rprop", description="Resilient backpropagation (Rprop) on three problems."
     )
     parser.add_argument("--plot", type=Path, metavar="FILE.png", help="draw the trajectories too")
+    parser.add_argument("--version", action="version", version=f"rprop {__version__}")
     path = parser.parse_args(arguments).plot
     problem = path and refusal(path)
     if problem:
