@@ -113,8 +113,15 @@ def test_progress_and_disp(capsys):
         solve(rosenbrock, X0, (steep,), disp=True, maxiter=1)
 
 
-@pytest.mark.parametrize(("m", "n", "arrays"), [(5_000, 50, 12), (62_500, 4, 16), (125_000, 2, 19)])
-@pytest.mark.parametrize("limit", [{"maxiter": 20}, {"gtol": 0.3}])
+@pytest.mark.parametrize(
+    ("m", "n", "arrays", "limit"),
+    [
+        (5_000, 50, 12, {"maxiter": 20}),
+        (62_500, 4, 16, {"maxiter": 20}),
+        (125_000, 2, 19, {"maxiter": 20}),
+        (5_000, 50, 12, {"gtol": 0.3}),
+    ],
+)
 def test_peak_memory(m, n, arrays, limit):
     """Measured in arrays of (m, n); what there is one of per row weighs more where n is small."""
     X0 = np.random.default_rng(0).normal(size=(m, n)) + 3
