@@ -108,7 +108,6 @@ def lengths(directions: Directions, delta: Array) -> Array:
 
 def learn(directions: Directions, move: Array, change: Array, says: Array) -> Directions:
     """Collect a move and the change of the gradient over it, in the runs that it says something of."""
-    says = says & (np.abs(move).max(axis=-1) > 0) & (np.abs(change).max(axis=-1) > 0)
     if not says.any():
         return directions
     moves, changes, collected = directions[2:]

@@ -260,37 +260,40 @@ def absorb(run: Run, trial: Trial, there: Point, settings: Settings) -> None:
     run.nfev = run.nfev + settings.cost * trial.new
     steep = largest_magnitude(there.jac)
     usable = are_finite(there.fun, steep)
-    if in_any_run(bottomless := trial.new & (there.fun == -np.inf)):
+    if not in_every_run(usable):
+        bottomless = trial.new & (there.fun == -np.inf)
         run.status = np.where(bottomless, 11, run.status)[()].astype(np.int8)
     if trial.state is None:
         first_step.absorb_trial(run, trial.x, there, usable, searching, settings)
     else:
-        accept(run, trial, there, usable, steep, settings)
+        steep = accept(run, trial, there, usable, steep, settings)
     run.slope = run.here.jac
     if settings.bounded:
         run.slope = free_slope(run.here, run.lower, run.upper)
     if trial.state is None:
         spent = searches(run) & (run.nfev + settings.cost > settings.maxfev)
         run.status = np.where(spent, 2, run.status)[()].astype(np.int8)
-    if in_any_run(searches(run)):
-        return
+        if in_any_run(searches(run)):
+            return
+        steep = largest_magnitude(run.slope)
     if run.directions is not None and in_any_run(due := directions.is_due(run.directions)):
         renew(run, due, settings)
     # The first search is the first iteration; a later one belongs to the iteration before it.
     if trial.state is not None or not in_any_run(run.age):
         run.nit += 1
         run.age = run.age + ONE
-        run.unseen = np.where(trial.new, 0, run.unseen + ONE)[()]
+        run.unseen = choose_by_run(trial.new, 0 * run.unseen, run.unseen + ONE)
         wait(run, settings)
-    judge(run, largest_magnitude(run.slope), settings)
+    judge(run, steep, settings)
 
 
 def accept(
     run: Run, trial: Trial, there: Point, usable: Array, steep: Array, settings: Settings
-) -> None:
+) -> Array:
     """Go where a step led, unless that is no use: then go back to the best point.
 
-    Not finite values are no use, and neither is a higher plateau, whose slopes are all 0.
+    Not finite values are no use, and neither is a higher plateau, whose slopes are all 0. Return
+    the largest slopes where the runs are now.
     """
     assert trial.state is not None
     if settings.bounded:
@@ -316,6 +319,10 @@ def accept(
     if in_any_run(as_good):  # of equals the later one: its gradient is the one that was judged
         run.blocked = run.blocked & np.logical_not(run.here.fun < run.best.fun)
         run.best = choose_by_run(as_good, run.here, run.best)
+    if not in_any_run(lost):
+        return steep
+    slope = free_slope(run.here, run.lower, run.upper) if settings.bounded else run.here.jac
+    return largest_magnitude(slope)
 
 
 def slopes_along(run: Run) -> Array:

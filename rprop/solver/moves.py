@@ -13,7 +13,8 @@ from rprop.rule.state import Array, RpropState
 
 __all__ = ["secant"]
 
-PART = 0.05, 0.95  # of the last move that is taken back, at least and at most
+LEAST, MOST = 0.05, 0.95  # parts of the last move that are taken back
+NONE = np.int8(0)
 
 GROWTH = 2  # the most by which Δ grows towards the zero, where that is further than the rule goes
 REACH = 3  # distances to the zero that a move may go
@@ -21,22 +22,21 @@ REACH = 3  # distances to the zero that a move may go
 
 def secant(before: RpropState, after: RpropState, slope: Array, last_slope: Array) -> RpropState:
     """Return the state after the rule's step with its moves changed, along any coordinates."""
-    sign = np.sign(slope)
-    agreement = sign * before.prev_sign
-    move = before.prev_update
-    zero = slope / np.where(slope == last_slope, 1, slope - last_slope)  # in last moves, back
-    flips = (agreement < 0) & (move != 0)
-    back = -move * np.clip(zero, *PART)
-    shrinks = (agreement > 0) & (np.abs(slope) < np.abs(last_slope)) & (move != 0)
-    way = np.abs(move * zero)  # to the zero
-    delta = np.where(
-        shrinks, np.maximum(after.delta, np.minimum(way, GROWTH * before.delta)), after.delta
-    )
-    ahead = -sign * np.minimum(delta, REACH * way)
-    update = np.where(flips, back, np.where(shrinks, ahead, after.prev_update))
-    kept = np.where(flips, 0, after.prev_sign).astype(np.int8)
-    return after._replace(
-        delta=delta.astype(after.delta.dtype),
-        prev_sign=kept,
-        prev_update=update.astype(after.delta.dtype),
-    )
+    move, delta, update = before.prev_update, after.delta, after.prev_update
+    agreement = np.sign(slope) * before.prev_sign
+    known = move != 0
+    flips = (agreement < 0) & known
+    shrinks = (agreement > 0) & known & (np.abs(slope) < np.abs(last_slope))
+    part = slope / np.where(
+        slope == last_slope, 1, slope - last_slope
+    )  # of the last move, to the zero
+    kept = after.prev_sign
+    if flips.any():
+        back = np.minimum(np.maximum(part, LEAST), MOST)
+        update, kept = np.where(flips, -move * back, update), np.where(flips, NONE, kept)
+    if shrinks.any():
+        way = np.abs(move * part)
+        grown = np.maximum(delta, np.minimum(way, GROWTH * before.delta))
+        delta = np.where(shrinks, grown, delta).astype(after.delta.dtype)
+        update = np.where(shrinks, -np.sign(slope) * np.minimum(delta, REACH * way), update)
+    return RpropState(delta, kept, update.astype(after.delta.dtype), after.prev_loss)

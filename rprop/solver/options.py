@@ -235,7 +235,7 @@ def configure(given: dict[str, Any], x: Array, bounded: bool, cost: int) -> Sett
     low, high = checks.limits(given["step_sizes"], (size,), dtype)
     # Steps below half a unit in the last place move nothing: the sign stays, and Δ grows again.
     xtol, gtol, ftol = (given[n] if given[n] is not None else tol for n in ("xtol", "gtol", "ftol"))
-    xtol = max(1e-8, 2 * eps) if xtol is None else xtol
+    xtol = float(max(1e-8, 2 * eps)) if xtol is None else xtol
     ftol = 1e-14 if ftol is None else ftol
     settings = Settings(
         variant=VARIANTS["irprop+"] if variant is None else variant,
@@ -247,11 +247,12 @@ def configure(given: dict[str, Any], x: Array, bounded: bool, cost: int) -> Sett
         secant=secant,
         safeguard=given["safeguard"] is not None,
         gtol=gtol,
-        xtol=xtol if not np.ndim(xtol) else checks.broadcast("xtol", xtol, (size,)),
+        xtol=xtol if not np.ndim(xtol) else checks.broadcast("xtol", np.asarray(xtol), (size,)),
         ftol=ftol,
         f_target=given["f_target"],
         maxiter=given["maxiter"],
         maxfev=np.float64(given["maxfev"]),
+        bottom=-most,
         bounded=bounded,
         cost=np.int32(cost),  # counts are NumPy's: with Python's they take twenty times as long
     )

@@ -15,6 +15,7 @@ from rprop.rule.state import Array
 from rprop.solver import directions
 from rprop.solver.first_step import search_again
 from rprop.solver.per_run import (
+    choose_by_run,
     first_coordinate,
     in_all_coordinates,
     in_any_run,
@@ -118,34 +119,28 @@ OUTCOMES = {
 
 WINDOW = 20  # iterations over which ftol looks for progress
 SMALL = 1e-4  # the part of the slope at the start below which a slope is no reason to doubt
+ONE = np.int32(1)
 IDLE = 1000  # iterations without an evaluation after which nothing more is to be expected
 
 
 def judge(run: Run, steep: Array, settings: Settings) -> None:
     """Set the status of runs that are to stop; the first reason counts."""
     here, lowest, status = run.here, run.best.fun, run.status
-    quiet = run.search.phase <= 0  # the others are in the middle of a search
     never = status != status
     at_best = here.fun <= lowest
     flat = (steep <= run.gtol) & at_best
     still = is_settled(run, settings) if here.x.size else never
-    idle = never
-    if settings.ftol:
-        idle = run.waits >= WINDOW
-    reasons = {
-        6: lowest <= settings.f_target,
-        0: flat,
-        11: lowest < -largest_step(here.x.dtype),
-        1: np.asarray(run.nit >= settings.maxiter) | never,
-        2: run.nfev + settings.cost > settings.maxfev,
-        12: run.unseen >= IDLE,
-    }
+    idle = run.waits >= WINDOW if settings.ftol else never
+    reached, fallen = lowest <= settings.f_target, lowest < settings.bottom
+    spent, unseen = run.nfev + settings.cost > settings.maxfev, run.unseen >= IDLE
+    late = run.nit >= settings.maxiter
     settled = still | idle
-    if not in_any_run(settled) and not any(map(in_any_run, reasons.values())):
+    if not late and not in_any_run(reached | flat | settled | fallen | spent | unseen):
         return
     proven = settled & at_best & ~run.blocked & (steep <= SMALL * run.steep)
-    reasons = {6: reasons[6], 0: flat, 4: proven & still, 5: proven & idle, **reasons}
-    for code, reason in reasons.items():
+    quiet = run.search.phase <= 0  # the others are in the middle of a search
+    reasons = {6: reached, 0: flat, 4: proven & still, 5: proven & idle, 11: fallen}
+    for code, reason in (reasons | {1: late, 2: spent, 12: unseen}).items():
         status = np.where(quiet & (status == RUNNING) & reason, code, status)[()]
     run.status = status.astype(np.int8)
     doubtful = settled & ~proven & (status == RUNNING)
@@ -162,9 +157,11 @@ def largest_step(dtype: np.dtype[Any]) -> float:
 
 def wait(run: Run, settings: Settings) -> None:
     """Count the iterations since the lowest loss fell by more than ftol, relative to it."""
-    fell = run.level - run.best.fun > settings.ftol * np.maximum(abs(run.best.fun), 1)
-    run.level = np.where(fell, run.best.fun, run.level)[()]
-    run.waits = np.where(fell, 0, run.waits + np.int32(1))[()]
+    if settings.ftol:
+        lowest = run.best.fun
+        fell = run.level - lowest > settings.ftol * np.maximum(abs(lowest), 1)
+        run.level = choose_by_run(fell, lowest, run.level)
+        run.waits = choose_by_run(fell, 0 * run.waits, run.waits + ONE)
 
 
 def is_settled(run: Run, settings: Settings) -> Array:
@@ -172,13 +169,13 @@ def is_settled(run: Run, settings: Settings) -> Array:
     x, delta, unit, xtol = run.here.x, run.state.delta, run.unit, settings.xtol
     if run.directions is None:
         numbers = delta, x, unit, run.slope
-        if not np.ndim(xtol):  # looking at one coordinate is cheap
+        if isinstance(xtol, float):  # looking at one coordinate is cheap
             still = within(xtol, *map(first_coordinate, numbers))
             if not in_any_run(still):
                 return still
         return in_all_coordinates(within(xtol, *numbers))
     size = np.maximum(largest_magnitude(x), largest_magnitude(unit))
-    still = np.min(delta, axis=-1) <= np.max(xtol) * size
+    still = delta.min(axis=-1) <= (xtol if isinstance(xtol, float) else xtol.max()) * size
     if not in_any_run(still):
         return still
     sloping = directions.enter(run.directions, run.slope) != 0
