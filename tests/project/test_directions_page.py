@@ -21,7 +21,7 @@ def test_constants_are_those_of_the_code():
     assert f"more than {directions.MEMORY} numbers" in PAGE
     assert f"O({directions.MOST} n)" in PAGE
     assert f"min(n, {directions.MOST})" in PAGE
-    least, most = moves.PART
+    least, most = moves.LEAST, moves.MOST
     assert f"by no less than {least} and no more than {most} of it" in PAGE
     assert f"at most {moves.REACH} times the way to the zero" in PAGE
     assert f"by a factor of {moves.GROWTH} at most" in PAGE
