@@ -135,7 +135,10 @@ def restart(run: Run, start: Point, rows: Array, settings: Settings) -> None:
     run.level = np.where(rows, start.fun, run.level)[()]
     run.waits = np.where(rows, 0, run.waits)[()]
     run.blocked = run.blocked & ~rows
-    run.search = choose_by_run(rows, first_step.no_search(run.nfev.shape), run.search)
+    if settings.delta0 is None:
+        first_step.search_anew(run, rows)
+    else:
+        run.search = choose_by_run(rows, first_step.no_search(run.nfev.shape), run.search)
     if run.spacer is not None:
         run.spacer = run.spacer._replace(searching=run.spacer.searching & ~rows)
     if settings.secant:

@@ -20,6 +20,7 @@ __all__ = [
     "no_search",
     "propose_trial",
     "search_again",
+    "search_anew",
     "search_first",
 ]
 
@@ -66,6 +67,17 @@ def search_first(run: Run) -> None:
     """Let runs begin with a search."""
     search = no_search(run.nfev.shape)
     run.search = search._replace(phase=search.phase + LOOK, reason=search.reason + np.int8(FIRST))
+
+
+def search_anew(run: Run, rows: Array) -> None:
+    """Let runs whose loss is another one begin with a search from the step sizes they have."""
+    delta = run.state.delta
+    if run.directions is not None:
+        delta = directions.lengths(run.directions, delta)
+    factor = largest_magnitude(delta) / largest_magnitude(run.unit)
+    search = no_search(run.nfev.shape, LOOK)
+    search = search._replace(factor=factor.astype(float), reason=search.reason + np.int8(FIRST))
+    run.search = choose_by_run(rows, search, run.search)
 
 
 def search_again(run: Run, rows: Array, reason: Array, settings: Settings) -> None:
@@ -177,5 +189,6 @@ def accept(run: Run, x: Array, there: Point, found: Array, settings: Settings) -
     run.last = choose_by_run(found, origin, run.last)
     run.here = choose_by_run(found, there, here)
     run.best = choose_by_run(found, there, run.best)  # an exception of the next trial may end it
+    first = first & (run.age == 0)
     run.unit = choose_by_run(first, np.minimum(run.unit, delta), run.unit)
     run.blocked = run.blocked & ~found

@@ -224,7 +224,10 @@ class Minimizer:
 def place(x0: ArrayLike | None, bounds: Any, state: Any) -> tuple[Array, Array, Array]:
     """Return the start within its bounds, or where an earlier run was."""
     if not isinstance(state, Run | None):
-        raise TypeError(f"state must be the state of an earlier result; got {state!r}")
+        hint = ""
+        if isinstance(state, tuple) and any(isinstance(part, Run) for part in state):
+            hint = ", which is that of a batch: minimize_batch goes on with it"
+        raise TypeError(f"state must be the state of an earlier result; got {state!r}{hint}")
     if state is not None:
         if state.here.x.ndim != 1:
             raise ValueError(

@@ -113,7 +113,7 @@ def choice(*known: str) -> Callable[[str, Any], str | None]:
 
 def start_size(name: str, value: Any) -> Any:
     """Check Δ0: "auto", or what `configure` will compare with the start."""
-    if isinstance(value, str) and value != "auto":
+    if isinstance(value, (bool, np.bool_)) or (isinstance(value, str) and value != "auto"):
         raise ValueError(f"{name} must be 'auto' or positive numbers; got {value!r}")
     return None if isinstance(value, str) else value
 
