@@ -241,6 +241,8 @@ def place(x0: ArrayLike | None, bounds: Any, state: Any) -> tuple[Array, Array, 
 
 def start(x0: Any) -> Array:
     """Copy the start into an array of floats."""
+    if x0 is None:
+        raise TypeError("x0 must be an array of numbers where no state is given; got None")
     x = floats("x0", x0)
     if x.ndim > 1:
         raise ValueError(f"x0 must have one dimension; got shape {x.shape}")
@@ -249,7 +251,12 @@ def start(x0: Any) -> Array:
 
 def floats(name: str, value: Any) -> Array:
     """Copy real numbers; float32 and longdouble are kept, everything else becomes float64."""
-    x = checks.numeric(name, value)
+    try:
+        x = checks.numeric(name, value)
+    except RuntimeError as error:  # of a tensor that requires a gradient
+        raise TypeError(
+            f"{name} must be an array of numbers; got {type(value).__name__}: {error}"
+        ) from None
     if x.dtype.kind == "c":
         warn(f"{name} is complex; its imaginary part is discarded.", RuntimeWarning)
         x = x.real

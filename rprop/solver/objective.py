@@ -233,5 +233,10 @@ def as_array(name: str, value: Any) -> Array:
     """Turn what a function of the user returned into an array."""
     try:
         return np.asarray(value)
-    except ValueError:  # such as (loss, gradient) where only the loss was asked for
-        raise ValueError(f"{name} must not be of irregular shape; got {value!r}") from None
+    except ValueError:
+        hint = ""
+        if name == "the loss" and isinstance(value, (tuple, list)) and len(value) == 2:
+            hint = "; pass jac=True where fun returns (loss, gradient)"
+        raise ValueError(f"{name} must be one number or array; got {value!r}{hint}") from None
+    except RuntimeError as error:  # of a tensor that requires a gradient
+        raise TypeError(f"{name} must be numbers; got {type(value).__name__}: {error}") from None

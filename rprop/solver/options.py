@@ -111,6 +111,13 @@ def choice(*known: str) -> Callable[[str, Any], str | None]:
     return check
 
 
+def workers(name: str, value: Any) -> Any:
+    """Check a number of processes, or a map."""
+    if callable(value) or (isinstance(value, (int, np.integer)) and value not in (0, True)):
+        return value
+    raise TypeError(f"{name} must be a number of processes, -1 for all, or a map; got {value!r}")
+
+
 def start_size(name: str, value: Any) -> Any:
     """Check Δ0: "auto", or what `configure` will compare with the start."""
     if isinstance(value, (bool, np.bool_)) or (isinstance(value, str) and value != "auto"):
@@ -182,7 +189,7 @@ ROWS = [
            "loss, which its dtype tells.", ONE),
     Option("eps", None, "array_like, optional", as_it_is,
            "Absolute step of the finite differences.", ONE),
-    Option("workers", None, "int or map-like callable, optional", as_it_is,
+    Option("workers", None, "int or map-like callable, optional", workers,
            "Evaluates finite differences in parallel.", ONE),
 ]  # fmt: skip
 OPTIONS = {row.name: row for row in ROWS}

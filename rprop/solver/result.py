@@ -64,6 +64,8 @@ def style(callback: Callable[..., Any] | None) -> Callable[[OptimizeResult], Any
     """Return what hands an intermediate result to `callback` in the style it asks for."""
     if callback is None:
         return None
+    if not callable(callback):
+        raise TypeError(f"callback must be callable or None; got {callback!r}")
     given: dict[str, Any] = {}
     if sys.version_info >= (3, 14):  # annotations may name what is imported for typing only
         import annotationlib
