@@ -26,7 +26,8 @@ from rprop import minimize_rprop
 RESULT = Path(__file__).parent / "results" / "networks.json"
 FANN = Path("/usr/share/doc/libfann-dev/examples/datasets")
 METHODS = {
-    "irprop+": (minimize_rprop, {}),
+    "rprop": (minimize_rprop, {}),
+    "irprop+": (minimize_rprop, {"variant": "irprop+"}),
     "irprop-": (minimize_rprop, {"variant": "irprop-"}),
     "irprop-, Δ0=.1": (minimize_rprop, {"variant": "irprop-", "delta0": 0.1}),
     "L-BFGS-B": ("L-BFGS-B", {"maxiter": 10**6, "maxfun": 10**6, "ftol": 0, "gtol": 0}),

@@ -1,5 +1,6 @@
 """What the README shows works, and says what the package is."""
 
+import json
 import re
 from pathlib import Path
 
@@ -32,3 +33,24 @@ def test_variants_table():
     for name, remembers, paper in rows:
         assert (remembers == "no") == VARIANTS[name].forgets
         assert VARIANTS[name].paper.startswith(paper)
+
+
+def test_the_figures_of_the_benchmark_are_those_that_are_kept():
+    kept = README.parent / "benchmarks/results/full/results.json"
+    if not kept.exists():
+        pytest.skip("no benchmark is kept here")
+    problems = [
+        p for p in json.loads(kept.read_text())["problems"].values() if p["split"] == "report"
+    ]
+
+    def solved(name, boxed):
+        group = [p for p in problems if ("BFGS tight" not in p["evals"]) == boxed]
+        return sum(p["evals"][name][3] is not None for p in group), len(group)
+
+    text = README.read_text("utf-8")
+    ours, all_of = solved("rprop", False)
+    bfgs, limited = solved("BFGS tight", False)[0], solved("L-BFGS-B tight", False)[0]
+    assert f"Of {all_of} test problems that were not used" in text
+    assert f"it solves {ours} to 1e-7, BFGS {bfgs} and L-BFGS-B {limited} with" in text
+    boxed, boxes = solved("rprop", True)
+    assert f"in boxes {boxed} of {boxes}, L-BFGS-B {solved('L-BFGS-B tight', True)[0]} (" in text
