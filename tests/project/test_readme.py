@@ -48,9 +48,9 @@ def test_the_figures_of_the_benchmark_are_those_that_are_kept():
         return sum(p["evals"][name][3] is not None for p in group), len(group)
 
     text = README.read_text("utf-8")
-    ours, all_of = solved("rprop", False)
+    ours, all_of = solved("rprop, own stop", False)
     bfgs, limited = solved("BFGS tight", False)[0], solved("L-BFGS-B tight", False)[0]
     assert f"Of {all_of} test problems that were not used" in text
     assert f"it solves {ours} to 1e-7, BFGS {bfgs} and L-BFGS-B {limited} with" in text
-    boxed, boxes = solved("rprop", True)
+    boxed, boxes = solved("rprop, own stop", True)
     assert f"in boxes {boxed} of {boxes}, L-BFGS-B {solved('L-BFGS-B tight', True)[0]} (" in text

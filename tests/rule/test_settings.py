@@ -86,6 +86,7 @@ def results(size):
 def test_an_interrupt_waits_until_a_large_step_is_whole(monkeypatch, threads):
     params, state, expected = results(600_000)
     monkeypatch.setenv("RPROP_NUM_THREADS", threads)
+    kept = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell ignores it
     replayed, assign = [], blocks.greater
 
     def interrupt(*arguments):
@@ -99,11 +100,12 @@ def test_an_interrupt_waits_until_a_large_step_is_whole(monkeypatch, threads):
     try:
         with pytest.raises(KeyboardInterrupt):
             rprop_step(params, params.copy(), state, loss=1.0, out=(params, state))
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         blocks.program.cache_clear()
+        signal.signal(signal.SIGINT, kept)
     assert len(replayed) > 1
     assert bits(params, *state) == bits(expected[0], *expected[1])
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
 def test_an_interrupt_of_a_small_step_leaves_it_whole():
