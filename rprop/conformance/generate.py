@@ -1,4 +1,4 @@
-"""Write the vectors: ``python -m rprop.conformance.generate``.
+"""The vectors, made from the scalar rules; ``python -m rprop.conformance.write`` writes them.
 
 The expected values come from the scalar rules of `rprop.rule.reference`, run on exact numbers that are
 rounded once per operation; nothing here uses the vectorised core.
@@ -18,7 +18,7 @@ from rprop.conformance.exact import FORMATS, Number
 from rprop.conformance.flags import FLAGS
 from rprop.rule.reference import RULES, rose, sign
 
-__all__ = ["FOLDER", "documents", "write"]
+__all__ = ["FOLDER", "Tape", "case", "documents"]
 
 FOLDER = Path(__file__).parent / "vectors"
 
@@ -307,23 +307,6 @@ def documents() -> dict[str, str]:
     return files
 
 
-def everything() -> dict[str, str]:
-    """Return every file, the small one included."""
-    from rprop.conformance.core import document
-
-    return {**documents(), "core.json": document()}
-
-
 def text(value: Any) -> str:
     """Write JSON for people."""
     return json.dumps(value, indent=2, ensure_ascii=False) + "\n"
-
-
-def write(folder: Path = FOLDER) -> None:
-    """Write the files."""
-    for name, content in everything().items():
-        (folder / name).write_text(content, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write()

@@ -22,8 +22,9 @@ from rprop.conformance.checker import DIAGNOSED
 from rprop.conformance.core import core
 from rprop.conformance.exact import FORMATS, Number, rounded
 from rprop.conformance.flags import FLAGS
-from rprop.conformance.generate import FOLDER, everything
+from rprop.conformance.generate import FOLDER
 from rprop.conformance.process import Process
+from rprop.conformance.write import everything
 from tests.conformance.mutants import MUTANTS, TOLERATED, Plain
 
 
