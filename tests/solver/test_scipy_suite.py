@@ -16,6 +16,7 @@ FILES = ["test_optimize", "test_tnc", "test__basinhopping", "test__dual_annealin
 FILES += ["test__differential_evolution"]
 
 
+@pytest.mark.exhaustive
 def test_scipys_own_tests_pass():
     pytest.importorskip("scipy.optimize.tests", reason="SciPy was installed without its tests")
     command = [sys.executable, "-m", "pytest", "-q", "-c", os.devnull, "-p", "rprop_plugin"]
