@@ -11,7 +11,13 @@ import numpy as np
 from rprop.rule.state import Array, RpropState
 from rprop.solver import directions
 from rprop.solver.bounds import free_slope
-from rprop.solver.per_run import choose_by_run, in_all_coordinates, in_any_run, largest_magnitude
+from rprop.solver.per_run import (
+    choose_by_run,
+    in_all_coordinates,
+    in_any_run,
+    largest_magnitude,
+    pick,
+)
 from rprop.solver.run import Point, Run, Search, Settings
 
 __all__ = [
@@ -26,7 +32,8 @@ __all__ = [
 
 DONE, REST, LOOK, SHRINK, GROW, OPPOSITE = np.arange(-1, 5, dtype=np.int8)
 SHORTEST, LONGEST = 4.0**-30, 2.0**30  # trials as parts of the first
-FIRST = 10  # the status of a run whose first search finds no smaller loss
+#: The status of a run whose first search finds no smaller loss, and those that searches end with.
+FIRST, UNUSABLE, WRONG, SHORT = np.array([10, 8, 9, 12], np.int8)
 LONGER = 1024  # how much longer than the shortest trial the one against the gradient is
 FEW = 10  # coordinates with a factor of their own
 GOLDEN = (5**0.5 - 1) / 2
@@ -66,7 +73,7 @@ def no_search(many: tuple[int, ...], phase: np.int8 = REST) -> Search:
 def search_first(run: Run) -> None:
     """Let runs begin with a search."""
     search = no_search(run.nfev.shape)
-    run.search = search._replace(phase=search.phase + LOOK, reason=search.reason + np.int8(FIRST))
+    run.search = search._replace(phase=search.phase + LOOK, reason=search.reason + FIRST)
 
 
 def search_anew(run: Run, rows: Array) -> None:
@@ -76,7 +83,7 @@ def search_anew(run: Run, rows: Array) -> None:
         delta = directions.lengths(run.directions, delta)
     factor = largest_magnitude(delta) / largest_magnitude(run.unit)
     search = no_search(run.nfev.shape, LOOK)
-    search = search._replace(factor=factor.astype(float), reason=search.reason + np.int8(FIRST))
+    search = search._replace(factor=factor.astype(float), reason=search.reason + FIRST)
     run.search = choose_by_run(rows, search, run.search)
 
 
@@ -129,7 +136,8 @@ def absorb_trial(
     moved = ~in_all_coordinates(x == here.x)
     lower, equal = usable & (there.fun < here.fun), usable & (there.fun == here.fun)
     promised = (np.abs(run.slope) * np.abs(x - here.x)).sum(axis=-1)
-    visible = moved & (promised > 4 * np.finfo(x.dtype).eps * np.abs(here.fun))
+    exact = settings.exact * np.abs(here.fun)  # what rounding may do to a loss
+    visible = moved & (promised > exact)
     shrinks, opposes = (phase == LOOK) | (phase == SHRINK), phase == OPPOSITE
     again = reason != FIRST
     plateau = equal & ((phase == LOOK) | ((phase == SHRINK) & visible))
@@ -140,24 +148,24 @@ def absorb_trial(
     fell = here.fun - there.fun
     accept(run, x, there, found, settings)
 
-    shortest = np.maximum(np.where(again, np.min(settings.xtol), 0), SHORTEST)
+    shortest = pick(again, max(np.min(settings.xtol), SHORTEST), SHORTEST)
     failed = active & shrinks & ~found & ~(visible & (factor > shortest))
     turns = failed & rose  # a look against the gradient tells a wrong one from a kink
     goes_on = active & shrinks & ~found & ~failed
-    phase = np.where(goes_on, SHRINK, np.where(grows, GROW, np.where(turns, OPPOSITE, DONE)))
-    phase = np.where(active, phase, run.search.phase)
-    factor = np.where(goes_on, factor / 4, np.where(grows, factor * 2, factor))
-    factor = np.where(turns, factor * LONGER, factor)[()]
-    run.search = Search(phase.astype(np.int8)[()], factor, reason, rose, lost)
+    phase = pick(goes_on, SHRINK, pick(grows, GROW, pick(turns, OPPOSITE, DONE)))
+    phase = pick(active, phase, run.search.phase)
+    factor = pick(goes_on, factor / 4, pick(grows, factor * 2, factor))
+    factor = pick(turns, factor * LONGER, factor)
+    run.search = Search(phase, factor, reason, rose, lost)
 
     proves = (reason == 4) | (reason == 5)  # finding nothing confirms what was doubted
-    nothing = np.where(proves, reason, np.where(rose, FIRST, np.where(lost, 8, 12)))
-    enough = (4 * np.finfo(x.dtype).eps + settings.ftol) * np.maximum(1, np.abs(here.fun))
-    code = np.where(opposes & lower & (fell > enough), 9, nothing)
+    nothing = pick(proves, reason, pick(rose, FIRST, pick(lost, UNUSABLE, SHORT)))
+    enough = (settings.exact + settings.ftol) * np.maximum(1, np.abs(here.fun))
+    code = pick(opposes & lower & (fell > enough), WRONG, nothing)
     little = found & proves & (fell <= enough)
     ended = (active & opposes) | (failed & ~rose) | little
-    run.status = np.where(ended, code, run.status)[()].astype(np.int8)
-    run.waits = np.where(found & again, 0, run.waits)[()]
+    run.status = pick(ended, code, run.status)
+    run.waits = pick(found & again, 0 * run.waits, run.waits)
 
 
 def accept(run: Run, x: Array, there: Point, found: Array, settings: Settings) -> None:

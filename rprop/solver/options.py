@@ -259,6 +259,7 @@ def configure(given: dict[str, Any], x: Array, bounded: bool, cost: int) -> Sett
         f_target=given["f_target"],
         maxiter=given["maxiter"],
         maxfev=np.float64(given["maxfev"]),
+        exact=4 * float(eps),
         bottom=-most,
         bounded=bounded,
         cost=np.int32(cost),  # counts are NumPy's: with Python's they take twenty times as long

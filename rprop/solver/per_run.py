@@ -67,6 +67,11 @@ def choose_by_run(rows: Array, a: Any, b: Any) -> Any:
     return merge_by_run(rows, a, b) if in_any_run(rows) else b
 
 
+def pick(runs: Array, a: Any, b: Any) -> Any:
+    """Return number `a` in the given runs and `b` elsewhere; of one run without NumPy's `where`."""
+    return np.where(runs, a, b) if runs.ndim else (a if runs else b)
+
+
 def merge_by_run(rows: Array, a: Any, b: Any) -> Any:
     """Do the same with arrays of equal shapes and dtypes, of which both will be needed."""
     if isinstance(a, tuple):

@@ -39,6 +39,7 @@ class Settings:
     f_target: float
     maxiter: float
     maxfev: float
+    exact: float  # how much of a loss rounding may be
     bottom: float  # a loss below this is taken as unbounded
     bounded: bool
     cost: Any  # function evaluations that one loss and gradient take
