@@ -31,7 +31,7 @@ from rprop.solver.run import Directions
 __all__ = ["axes", "carry", "enter", "learn", "leave", "lengths"]
 
 MOST, LEAST = 50, 5  # directions
-MEMORY = 2_000_000  # numbers that directions may take: with more variables there are fewer of them
+MEMORY = 200_000  # numbers that directions may take: with more variables there are fewer of them
 APART = 1e-3  # the part of the changes of slope against moves up to which axes are good enough
 PERIOD = 5, 10  # moves between two renewals: n, within these
 PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
