@@ -1,5 +1,8 @@
 """The engine against its slow twin: every point, every count and the end are the same to the bit."""
 
+import copy
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -7,6 +10,7 @@ from rprop import VARIANTS
 from rprop.rule.state import RpropState
 from rprop.solver import engine
 from rprop.solver.run import Point, Settings
+from rprop.solver.stopping import OUTCOMES
 
 from .twin import RUNNING, Twin
 
@@ -14,7 +18,7 @@ INF = np.inf
 PLAIN = {
     "variant": "irprop+", "etas": (0.5, 1.2), "step_sizes": (0.0, 1e100), "delta0": None,
     "learned": False, "secant": False, "safeguard": False, "gtol": None, "xtol": 1e-8,
-    "ftol": 1e-14, "f_target": -INF, "maxiter": 150, "maxfev": INF,
+    "ftol": 1e-14, "f_target": -INF, "maxiter": 110, "maxfev": INF,
 }  # fmt: skip
 LEARNED = {"learned": True, "secant": True, "etas": (0.4, 1.2)}
 WAYS = [
@@ -152,7 +156,9 @@ def assert_same(run, twin, row=()):
         return np.asarray(values)[row]
 
     for name in ("here", "last", "best"):
-        for mine, theirs in zip(getattr(run, name), vars(getattr(twin, name)).values()):
+        for mine, theirs in zip(
+            getattr(run, name), vars(getattr(twin, name)).values(), strict=True
+        ):
             np.testing.assert_array_equal(of(mine), theirs, name)
     for name in ("slope", "unit", "gtol", "level", "waits", "blocked", "nfev", "status", "age"):
         np.testing.assert_array_equal(of(getattr(run, name)), getattr(twin, name), name)
@@ -160,24 +166,6 @@ def assert_same(run, twin, row=()):
         np.testing.assert_array_equal(of(mine), theirs, name)
     assert run.nit == twin.nit
     np.testing.assert_array_equal(of(run.unseen), twin.unseen)
-
-
-@pytest.mark.parametrize("part", range(6))
-def test_one_run(part):
-    for seed in range(part, 330, 6):
-        way, x0, box, make = case(seed)
-        theirs, ours = settings_of(way, len(x0), box)
-        twin, fun = Twin(make(), x0, **theirs), Recorded(make())
-        run = begun(fun, x0, box, ours)
-        while run.status == RUNNING:
-            engine.advance(run, lambda _, x, fun=fun: fun(x), ours)
-            while twin.status == RUNNING:
-                twin.advance()
-                if not twin.searches():
-                    break
-            assert_same(run, twin)
-        assert twin.status != RUNNING
-        assert fun.points == twin.points
 
 
 @pytest.mark.parametrize("way", range(len(WAYS)))
@@ -219,3 +207,89 @@ def test_many_runs_are_as_many_single_ones(way, kind):
             break
         run = run.take(np.flatnonzero(run.status == RUNNING))
         engine.advance(run, evaluate, ours)
+
+
+@pytest.mark.parametrize("part", range(6))
+def test_one_run(part):
+    for seed in range(part, 198, 6):
+        way, x0, box, make = case(seed)
+        theirs, ours = settings_of(way, len(x0), box)
+        twin, fun = Twin(make(), x0, **theirs), Recorded(make())
+        run = begun(fun, x0, box, ours)
+        while run.status == RUNNING:
+            engine.advance(run, lambda _, x, fun=fun: fun(x), ours)
+            while twin.status == RUNNING:
+                twin.advance()
+                if not twin.searches():
+                    break
+            assert_same(run, twin)
+        assert twin.status != RUNNING
+        assert fun.points == twin.points
+
+
+@pytest.mark.parametrize("way", range(len(WAYS)))
+@pytest.mark.parametrize("fun", SMOOTH)
+def test_a_run_that_goes_on_is_the_whole_one(way, fun):
+    """Cut before its last iteration and before it asks the user anything, with its state kept."""
+    x0 = np.array([-1.0, 0.7, 2.0])
+    box = (np.array([-1.0, -1.0, 0.0]), np.array([0.5, 1.0, 2.0])) if way % 2 else None
+    theirs, ours = settings_of(WAYS[way], len(x0), box)
+    twin = Twin(fun, x0, **theirs)
+    while twin.status == RUNNING:
+        twin.advance()
+    for stop in (1, 2, 9, 51, twin.nit - 1):
+        run = begun(Recorded(fun), x0, box, ours)
+        while run.status == RUNNING and run.nit < stop:
+            engine.advance(run, lambda _, x: Recorded(fun)(x), ours)
+        if run.status != RUNNING:  # it has ended, and going on is another run
+            continue
+        before, spent = copy.deepcopy(vars(run)), run.nfev
+        short = replace(ours, maxiter=ours.maxiter - run.nit, maxfev=ours.maxfev - spent + 1)
+        again = Point(run.best.x, *Recorded(fun)(run.best.x))
+        rest, changed = engine.resume(run, again, short)
+        assert not changed
+        while rest.status == RUNNING:
+            engine.advance(rest, lambda _, x: Recorded(fun)(x), short)
+        assert rest.status == twin.status
+        np.testing.assert_array_equal(rest.best.x, twin.best.x)
+        assert (before["nit"] + rest.nit, spent + rest.nfev - 1) == (twin.nit, twin.nfev)
+        np.testing.assert_equal(vars(run), before)  # the old run is not written to
+
+
+@pytest.mark.parametrize("way", range(len(WAYS)))
+def test_another_loss_begins_anew_with_the_old_step_sizes(way):
+    theirs, ours = settings_of(WAYS[way], 2, None)
+    run = begun(Recorded(turned), np.array([2.0, -1.0]), None, ours)
+    for _ in range(3):
+        engine.advance(run, lambda _, x: Recorded(turned)(x), ours)
+    again = Point(run.best.x, *Recorded(valley)(run.best.x))
+    rest, changed = engine.resume(run, again, ours)
+    assert changed
+    for known in (rest.here, rest.last, rest.best):
+        for mine, theirs in zip(known, again, strict=True):
+            np.testing.assert_array_equal(mine, theirs)
+    np.testing.assert_array_equal(rest.state.delta, run.state.delta)
+    assert not rest.state.prev_sign.any()
+    assert not rest.state.prev_update.any()
+    assert np.isnan(rest.state.prev_loss)
+    np.testing.assert_array_equal(rest.slope, again.jac)
+    assert rest.steep == np.abs(again.jac).max()
+    assert (rest.level, rest.waits, rest.blocked, rest.search.phase) == (again.fun, 0, False, 0)
+    assert (rest.nit, rest.nfev, rest.status) == (0, 1, RUNNING)
+
+
+def test_another_loss_that_is_not_finite_ends_the_run():
+    _, ours = settings_of({}, 2, None)
+    run = begun(Recorded(turned), np.array([2.0, -1.0]), None, ours)
+    engine.advance(run, lambda _, x: Recorded(turned)(x), ours)
+    for again in (
+        Point(run.best.x, np.float64(np.nan), run.best.jac),
+        Point(run.best.x, run.best.fun, np.array([0.0, np.inf])),
+    ):
+        rest, changed = engine.resume(run, again, ours)
+        assert (rest.status, changed) == (3, False)
+
+
+def test_which_ends_are_successes():
+    assert {code for code, (success, *_) in OUTCOMES.items() if success} == {0, 4, 5, 6, 7}
+    assert sorted(OUTCOMES) == [RUNNING, *range(15), 99]

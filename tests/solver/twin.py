@@ -135,7 +135,8 @@ class Twin:
         x, *state = (np.array(c) for c in zip(*after, strict=True))
         if s.secant:
             columns = zip(along, self.along, *before[:3], *state, strict=True)
-            state = [np.array(c) for c in zip(*(secant(*map(float, c)) for c in columns))]
+            turned = [secant(*map(float, c)) for c in columns]
+            state = [np.array(c) for c in zip(*turned, strict=True)]
             x = origin + state[2]
         if self.directions is not None:
             x = here.x + directions.leave(self.directions, state[2])
@@ -208,7 +209,7 @@ class Twin:
         self.rose = self.saw_unusable = False
 
     def try_length(self):
-        s, here, best, fresh = self.s, self.here, self.best, self.reason == 10
+        s, here, fresh = self.s, self.here, self.reason == 10
         delta = np.clip(self.factor * self.unit, *s.step_sizes)
         move = [-sign(g) * d for g, d in zip(self.slope, delta, strict=True)]
         if self.phase == OPPOSITE:
@@ -345,4 +346,3 @@ def secant(slope, last_slope, delta, prev_sign, move, new_delta, new_sign, updat
         new_delta = max(new_delta, min(way, 2 * delta))
         return new_delta, new_sign, -sign(slope) * min(new_delta, 3 * way)
     return new_delta, new_sign, update
-
