@@ -107,7 +107,9 @@ def settings_of(way, n, box):
     """Return the settings of a twin and those of the engine."""
     given = PLAIN | way | {"variant": VARIANTS[(PLAIN | way)["variant"]]}
     delta0 = None if given["delta0"] is None else np.full(n, given["delta0"])
-    ours = Settings(**given | {"delta0": delta0, "bounded": box is not None, "cost": np.int32(1)})
+    limits = {"exact": 4 * np.finfo(float).eps, "bottom": -(np.finfo(float).max ** 0.75)}
+    own = {"delta0": delta0, "bounded": box is not None, "cost": np.int32(1)}
+    ours = Settings(**given | limits | own)
     lower, upper = (np.full(n, -INF), np.full(n, INF)) if box is None else box
     twins = {**given, "delta0": delta0, "lower": lower, "upper": upper, "bounded": box is not None}
     return twins, ours
