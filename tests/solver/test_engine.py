@@ -276,7 +276,9 @@ def test_another_loss_begins_anew_with_the_old_step_sizes(way):
     assert np.isnan(rest.state.prev_loss)
     np.testing.assert_array_equal(rest.slope, again.jac)
     assert rest.steep == np.abs(again.jac).max()
-    assert (rest.level, rest.waits, rest.blocked, rest.search.phase) == (again.fun, 0, False, 0)
+    assert (rest.level, rest.waits, rest.blocked) == (again.fun, 0, False)
+    # A guessed step size is searched for again, beginning with those that there are.
+    assert rest.search.phase == (ours.delta0 is None)
     assert (rest.nit, rest.nfev, rest.status) == (0, 1, RUNNING)
 
 

@@ -117,8 +117,9 @@ class Twin:
         if counts:
             self.nit, self.age = self.nit + 1, self.age + 1
             self.unseen = 0 if new else self.unseen + 1
-            self.waits += 1
-            if self.level - self.best.fun > self.s.ftol * max(abs(self.best.fun), 1):
+            self.waits += self.s.ftol > 0
+            fell = self.level - self.best.fun > self.s.ftol * max(abs(self.best.fun), 1)
+            if self.s.ftol > 0 and fell:
                 self.level, self.waits = self.best.fun, 0
         self.judge()
 
