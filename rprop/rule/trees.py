@@ -79,7 +79,7 @@ def fill(old: dict[Any, Any], children: list[Any]) -> dict[Any, Any]:
 def registered(value: Any) -> Node | None:
     """Ask JAX, where it is loaded, for one level of a type that is registered there."""
     jax = sys.modules.get("jax")
-    if jax is None:
+    if jax is None or hasattr(value, "__next__"):  # JAX warns of generators
         return None
     children, structure = jax.tree_util.tree_flatten(value, is_leaf=lambda x: x is not value)
     if len(children) == 1 and children[0] is value:
