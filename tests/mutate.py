@@ -161,7 +161,15 @@ def judge(path, program, tests, limit):
         sys.meta_path.insert(0, Edited(module, program, path))
         import pytest
 
-        options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--hypothesis-seed=0"]
+        options = [
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "--assert=plain",
+            "--tb=no",
+            "--hypothesis-seed=0",
+        ]
         code = 1
         try:
             code = pytest.main([*options, *tests])
@@ -205,8 +213,9 @@ def main():
         known = {name: found for name, found in known.items() if found != "SURVIVED"}
     given.results.parent.mkdir(parents=True, exist_ok=True)
     found = Counter()
-    for path in {path for _, path, _ in todo}:
-        tests = given.tests or TESTS[path.parent.name]
+    unedited = {path.parent.name: path for _, path, _ in todo}
+    for wing, path in unedited.items():
+        tests = given.tests or TESTS[wing]
         if judge(path, ast.parse(path.read_text()), tests, given.limit) != "SURVIVED":
             sys.exit(f"the tests fail without an edit: {' '.join(tests)}")
     for i, (name, path, program) in enumerate(todo, 1):
