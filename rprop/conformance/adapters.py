@@ -86,7 +86,7 @@ class Framework:
         return fill(cls.template, case, step)
 
 
-class Torch(Framework):
+class Torch(peers.Tensor, Framework):
     """`torch.optim.Rprop`, one tensor after the other or all at once."""
 
     foreach = False
@@ -112,19 +112,6 @@ print(w.tolist())  # should be {should}"""
             step_sizes=step_sizes,
             foreach=self.foreach,
         )
-
-    @property
-    def params(self) -> Array:
-        """The parameters."""
-        array: Array = self.tensor.detach().numpy()
-        return array
-
-    def step(self, grads: Array, loss: float) -> None:  # noqa: ARG002
-        """Take a step."""
-        import torch
-
-        self.tensor.grad = torch.tensor(grads)
-        self.optimizer.step()
 
 
 class TorchForeach(Torch):

@@ -11,24 +11,16 @@ from rprop.conformance.cases import MakeStepper
 from rprop.conformance.limits import Limits
 from rprop.rule.state import Array
 
-__all__ = ["Climin", "MindSpore", "Neurolab", "Pints", "TorchZero"]
+__all__ = ["Climin", "MindSpore", "Neurolab", "Pints", "Tensor", "TorchZero"]
 
 Pair = tuple[float, float]
 
 
-class TorchZero:
-    """`torchzero.m.Rprop`: RPROP+, or iRprop- without backtracking."""
+class Tensor:
+    """A parameter of torch, stepped by an optimiser of torch's kind."""
 
-    backtrack = True
-
-    def __init__(self, params: Array, delta0: float, etas: Pair, step_sizes: Pair) -> None:
-        import torch
-        import torchzero
-
-        self.tensor = torch.tensor(params, requires_grad=True)
-        (nminus, nplus), (lb, ub) = etas, step_sizes
-        rule = torchzero.m.Rprop(nplus, nminus, lb, ub, self.backtrack, alpha=delta0)
-        self.optimizer = torchzero.Optimizer([self.tensor], rule, torchzero.m.LR(1))
+    tensor: Any
+    optimizer: Any
 
     @property
     def params(self) -> Array:
@@ -42,6 +34,21 @@ class TorchZero:
 
         self.tensor.grad = torch.tensor(grads)
         self.optimizer.step()
+
+
+class TorchZero(Tensor):
+    """`torchzero.m.Rprop`: RPROP+, or iRprop- without backtracking."""
+
+    backtrack = True
+
+    def __init__(self, params: Array, delta0: float, etas: Pair, step_sizes: Pair) -> None:
+        import torch
+        import torchzero
+
+        self.tensor = torch.tensor(params, requires_grad=True)
+        (nminus, nplus), (lb, ub) = etas, step_sizes
+        rule = torchzero.m.Rprop(nplus, nminus, lb, ub, self.backtrack, alpha=delta0)
+        self.optimizer = torchzero.Optimizer([self.tensor], rule, torchzero.m.LR(1))
 
     @classmethod
     def of(cls, variant: str) -> MakeStepper:

@@ -159,15 +159,6 @@ def losses(loss: Any, shape: tuple[int, ...]) -> Any:
     return array.astype(np.float64)
 
 
-def tolerance(name: str, value: Any) -> Any:
-    """Check a number that must not be negative; None stands for a default."""
-    if value is None:
-        return None
-    if not np.ndim(value) == 0 or isinstance(value, str) or not value >= 0:
-        raise ValueError(f"{name} must be a number that is not negative; got {value!r}")
-    return value
-
-
 def mask(where: ArrayLike, shape: tuple[int, ...]) -> Array:
     """Check the coordinates to step."""
     array = np.asarray(where)

@@ -20,7 +20,7 @@ from rprop.solver.messages import say, warn
 from rprop.solver.minimizer import NEW_LOSS, floats
 from rprop.solver.options import checked, configure, defaults, documented, flag, unknown
 from rprop.solver.progress import Bar
-from rprop.solver.result import Result, snapshot, style
+from rprop.solver.result import Result, style
 from rprop.solver.rows import Rows
 from rprop.solver.run import Point, Run, Settings, join
 from rprop.solver.stopping import OUTCOMES, RUNNING
@@ -337,7 +337,7 @@ class Batch:
         if whole:
             self.history.fill(result)
         if whole and self.keep:
-            result.state = BatchState([*self.ended, *map(snapshot, self.runs)])
+            result.state = BatchState([*self.ended, *(run.snapshot() for run in self.runs)])
         return result
 
 

@@ -8,9 +8,9 @@ import numpy as np
 from scipy.optimize import Bounds
 
 from rprop.rule.state import Array
-from rprop.solver.run import Point
+from rprop.solver.run import Point, Settings
 
-__all__ = ["as_box", "free_slope", "limit_anything"]
+__all__ = ["as_box", "free_slope", "limit_anything", "slope_at"]
 
 
 def as_box(bounds: Any, x: Array) -> tuple[Array, Array]:
@@ -79,3 +79,8 @@ def free_slope(here: Point, lower: Array, upper: Array) -> Array:
     """Return the gradient with 0 where it pushes against a bound."""
     x, jac = here.x, here.jac
     return np.where((x <= lower) & (jac > 0) | (x >= upper) & (jac < 0), 0, jac)
+
+
+def slope_at(point: Point, lower: Array, upper: Array, settings: Settings) -> Array:
+    """Return the gradient that a run goes by: in a box, without what pushes against a bound."""
+    return free_slope(point, lower, upper) if settings.bounded else point.jac

@@ -163,13 +163,13 @@ def renew(
     old, whole = split(directions)
     k = old.shape[-2]
     stays = on_their_own(directions)
+    if stays.all():
+        return directions._replace(collected=0 * directions.collected), state
     memory, weights = estimate(directions)
     if pinned is not None:
         memory = np.where(pinned[..., None, :], 0, memory)
     vectors, values = eigenvectors(memory, weights, k, pinned)
-    vectors = vectors.astype(
-        old.dtype, order="C"
-    )  # of one layout, so that bits do not depend on it
+    vectors = vectors.astype(old.dtype, order="C")  # one layout: bits depend on it
     delta = state.delta.astype(old.dtype)
     turn = np.matmul(old, vectors.swapaxes(-1, -2))
     squares = mix(delta[..., :k] ** 2, turn * turn)

@@ -14,7 +14,7 @@ import numpy as np
 from rprop.rule import step as rule
 from rprop.rule.state import Array, RpropState
 from rprop.solver import directions, first_step, safeguard
-from rprop.solver.bounds import free_slope
+from rprop.solver.bounds import slope_at
 from rprop.solver.moves import secant
 from rprop.solver.per_run import (
     are_finite,
@@ -47,11 +47,17 @@ class Trial(NamedTuple):
 
 @quietly
 def begin(
-    index: Any, start: Point, lower: Array, upper: Array, delta0: Array | None, settings: Settings
+    index: Any,
+    start: Point,
+    lower: Array,
+    upper: Array,
+    delta0: Array | None,
+    settings: Settings,
+    nfev: int | None = None,
 ) -> Run:
-    """Make a run of a start that was evaluated."""
+    """Make a run of a start that was evaluated; finite differences tell by how many calls."""
     x, many = start.x, start.x.shape[:-1]
-    slope = free_slope(start, lower, upper) if settings.bounded else start.jac
+    slope = slope_at(start, lower, upper, settings)
     unit = first_step.guess(x, lower, upper) if delta0 is None else np.broadcast_to(delta0, x.shape)
     unit = np.clip(unit, *settings.step_sizes).astype(x.dtype)
     zeros = np.zeros(many)[()]  # scalars, not arrays of no dimension: they are faster
@@ -82,7 +88,7 @@ def begin(
         waits=zeros.astype(np.int32),
         blocked=zeros > 0,
         unseen=zeros.astype(np.int32),
-        nfev=(zeros + settings.cost).astype(np.int32),
+        nfev=(zeros + (settings.cost if nfev is None else nfev)).astype(np.int32),
         status=status[()].astype(np.int8),
         nit=0,
         age=zeros.astype(np.int32),
@@ -96,16 +102,16 @@ def begin(
 
 
 @quietly
-def resume(run: Run, again: Point, settings: Settings) -> tuple[Run, Array]:
+def resume(
+    run: Run, again: Point, settings: Settings, nfev: int | None = None
+) -> tuple[Run, Array]:
     """Go on with an earlier run whose best point was evaluated again, with fresh limits.
 
     Where the loss is another one, step sizes are kept and everything else that was known is not.
     Return also where that is so.
     """
-    zero = 0 * run.nfev
-    run = replace(run, nit=0, nfev=zero + settings.cost, status=0 * run.status + RUNNING)
-    if run.directions is not None:
-        run.directions = type(run.directions)(*(part.copy() for part in run.directions))
+    spent = 0 * run.nfev + np.int32(settings.cost if nfev is None else nfev)
+    run = replace(run.snapshot(), nit=0, nfev=spent, status=0 * run.status + RUNNING)
     many = run.nfev.shape
     if settings.gtol is not None:
         run.gtol = alike(settings.gtol, many)
@@ -131,9 +137,9 @@ def restart(run: Run, start: Point, rows: Array, settings: Settings) -> None:
         choose_by_run(rows, start, point) for point in (run.here, run.last, run.best)
     )
     run.state = choose_by_run(rows, fresh, run.state)
-    run.slope = free_slope(run.here, run.lower, run.upper) if settings.bounded else run.here.jac
-    run.level = np.where(rows, start.fun, run.level)[()]
-    run.waits = np.where(rows, 0, run.waits)[()]
+    run.slope = slope_at(run.here, run.lower, run.upper, settings)
+    run.level = choose_by_run(rows, start.fun, run.level)
+    run.waits = choose_by_run(rows, 0 * run.waits, run.waits)
     run.blocked = run.blocked & ~rows
     if settings.delta0 is None:
         first_step.search_anew(run, rows)
@@ -143,9 +149,9 @@ def restart(run: Run, start: Point, rows: Array, settings: Settings) -> None:
         run.spacer = run.spacer._replace(searching=run.spacer.searching & ~rows)
     if settings.secant:
         run.along = slopes_along(run)
-    run.steep = np.where(rows, largest_magnitude(run.slope), run.steep)[()]
+    run.steep = choose_by_run(rows, largest_magnitude(run.slope), run.steep)
     usable = are_finite(run.here.fun, largest_magnitude(run.here.jac))
-    run.status = np.where(rows & ~usable, 3, run.status)[()].astype(np.int8)
+    run.end(rows & ~usable, 3)
 
 
 def advance(run: Run, evaluate: Evaluate, settings: Settings) -> None:
@@ -193,9 +199,8 @@ def step(run: Run, settings: Settings) -> tuple[Array, RpropState, Array]:
     x, state = rule.step(
         origin, along, run.state, settings.etas, settings.step_sizes, settings.variant, run.here.fun
     )
-    state = RpropState(
-        *state[:3], run.here.fun
-    )  # one array instead of two, and a scalar of one run
+    # The loss again: one array instead of two, and a scalar of one run.
+    state = RpropState(*state[:3], run.here.fun)
     if settings.secant:
         assert run.along is not None
         state = secant(run.state, state, along, run.along)
@@ -264,18 +269,14 @@ def absorb(run: Run, trial: Trial, there: Point, settings: Settings) -> None:
     steep = largest_magnitude(there.jac)
     usable = are_finite(there.fun, steep)
     if not in_every_run(usable):
-        bottomless = trial.new & (there.fun == -np.inf)
-        run.status = np.where(bottomless, 11, run.status)[()].astype(np.int8)
+        run.end(trial.new & (there.fun == -np.inf), 11)
     if trial.state is None:
         first_step.absorb_trial(run, trial.x, there, usable, searching, settings)
     else:
         steep = accept(run, trial, there, usable, steep, settings)
-    run.slope = run.here.jac
-    if settings.bounded:
-        run.slope = free_slope(run.here, run.lower, run.upper)
+    run.slope = slope_at(run.here, run.lower, run.upper, settings)
     if trial.state is None:
-        spent = searches(run) & (run.nfev + settings.cost > settings.maxfev)
-        run.status = np.where(spent, 2, run.status)[()].astype(np.int8)
+        run.end(searches(run) & (run.nfev + settings.cost > settings.maxfev), 2)
         if in_any_run(searches(run)):
             return
         steep = largest_magnitude(run.slope)
@@ -300,7 +301,7 @@ def accept(
     """
     assert trial.state is not None
     if settings.bounded:
-        steep = largest_magnitude(free_slope(there, run.lower, run.upper))
+        steep = largest_magnitude(slope_at(there, run.lower, run.upper, settings))
     lost = ~usable | ((steep == 0) & (there.fun > run.best.fun))
     if in_any_run(run.search.phase != 0):
         run.search = first_step.no_search(run.nfev.shape)
@@ -324,8 +325,7 @@ def accept(
         run.best = choose_by_run(as_good, run.here, run.best)
     if not in_any_run(lost):
         return steep
-    slope = free_slope(run.here, run.lower, run.upper) if settings.bounded else run.here.jac
-    return largest_magnitude(slope)
+    return largest_magnitude(slope_at(run.here, run.lower, run.upper, settings))
 
 
 def slopes_along(run: Run) -> Array:

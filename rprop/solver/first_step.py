@@ -10,7 +10,7 @@ import numpy as np
 
 from rprop.rule.state import Array, RpropState
 from rprop.solver import directions
-from rprop.solver.bounds import free_slope
+from rprop.solver.bounds import slope_at
 from rprop.solver.per_run import (
     choose_by_run,
     in_all_coordinates,
@@ -72,8 +72,8 @@ def no_search(many: tuple[int, ...], phase: np.int8 = REST) -> Search:
 
 def search_first(run: Run) -> None:
     """Let runs begin with a search."""
-    search = no_search(run.nfev.shape)
-    run.search = search._replace(phase=search.phase + LOOK, reason=search.reason + FIRST)
+    search = no_search(run.nfev.shape, LOOK)
+    run.search = search._replace(reason=search.reason + FIRST)
 
 
 def search_anew(run: Run, rows: Array) -> None:
@@ -93,13 +93,9 @@ def search_again(run: Run, rows: Array, reason: Array, settings: Settings) -> No
     afresh = np.maximum(1, 0.1 * largest_magnitude(run.best.x / run.unit)).astype(float)
     run.here = choose_by_run(rows, run.best, run.here)
     run.last = choose_by_run(rows, run.best, run.last)
-    run.slope = run.here.jac
-    if settings.bounded:
-        run.slope = free_slope(run.here, run.lower, run.upper)
-    many = np.zeros(run.nfev.shape)[()]
-    search = Search(
-        many.astype(np.int8) + LOOK, np.where(way > 0, way, afresh)[()], reason, many > 0, many > 0
-    )
+    run.slope = slope_at(run.here, run.lower, run.upper, settings)
+    search = no_search(run.nfev.shape, LOOK)
+    search = search._replace(factor=pick(way > 0, way, afresh), reason=reason)
     run.search = choose_by_run(rows, search, run.search)
 
 

@@ -177,8 +177,8 @@ def minimize_rprop(
         if bar is not None:
             bar.close()
     assert opt._run is not None
-    if opt._run.status == 0 and objective.flat:
-        opt._run.status = np.asarray(14, np.int8)[()]
+    if objective.flat:
+        opt._run.end(opt._run.status == 0, 14)
     result = dress(opt.result)
     if given["disp"]:
         announce(result)
@@ -210,7 +210,7 @@ def watcher(
             try:
                 call(dress(opt._describe()))
             except StopIteration:
-                run.status = np.asarray(99, np.int8)[()]
+                run.end(np.True_, 99)
 
     return watch
 

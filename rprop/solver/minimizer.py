@@ -18,7 +18,7 @@ from rprop.solver.history import History
 from rprop.solver.messages import warn
 from rprop.solver.options import checked, configure, defaults, documented, unknown
 from rprop.solver.per_run import largest_magnitude
-from rprop.solver.result import describe_run, snapshot
+from rprop.solver.result import describe_run
 from rprop.solver.run import Point, Run
 from rprop.solver.stopping import RUNNING
 
@@ -154,7 +154,7 @@ class Minimizer:
         result = self._describe()
         assert self._run is not None
         self._history.fill(result)
-        result.state = snapshot(self._run)
+        result.state = self._run.snapshot()
         return result
 
     def _next(self) -> Array | None:
@@ -176,26 +176,28 @@ class Minimizer:
         self._njev += 1
         fun: Any = np.float64(loss)
         if self._run is None:
-            self._begin(fun, gradient)
+            self._run = self._begin(fun, gradient, nfev)
+            self._history.add(self._run, self._nfev)
         else:
+            # Finite differences take more calls than usual, or fewer.
+            self._run.nfev = self._run.nfev + np.int32(nfev - self._settings.cost)
             trial, self._trial = self._trial, None
             assert trial is not None
             self._absorb(trial, Point(trial.x, fun, gradient))
 
-    def _begin(self, fun: Any, gradient: Array) -> None:
+    def _begin(self, fun: Any, gradient: Array, nfev: int) -> Run:
         x, lower, upper = self._start
         if self._old is None:
             point = Point(x, fun, gradient)
             delta0 = self._settings.delta0
             if delta0 is not None:
                 delta0 = checks.delta_zero(delta0, x.shape, x.dtype)
-            self._run = begin(np.int64(0), point, lower, upper, delta0, self._settings)
-        else:
-            point = Point(self._old.best.x, fun, gradient)
-            self._run, changed = resume(self._old, point, self._settings)
-            if changed:
-                warn(NEW_LOSS, RuntimeWarning)
-        self._history.add(self._run, self._nfev)
+            return begin(np.int64(0), point, lower, upper, delta0, self._settings, nfev)
+        point = Point(self._old.best.x, fun, gradient)
+        run, changed = resume(self._old, point, self._settings, nfev)
+        if changed:
+            warn(NEW_LOSS, RuntimeWarning)
+        return run
 
     def _absorb(self, trial: Trial, there: Point) -> None:
         run = self._run
@@ -205,7 +207,7 @@ class Minimizer:
             return
         self._history.add(run, self._nfev)
         if run.status == RUNNING and self._spent + time.monotonic() - self._began > self._maxtime:
-            run.status = np.asarray(13, np.int8)[()]
+            run.end(np.True_, 13)
         if self._watch is not None:
             self._watch(run)
 

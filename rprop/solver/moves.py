@@ -27,9 +27,8 @@ def secant(before: RpropState, after: RpropState, slope: Array, last_slope: Arra
     known = move != 0
     flips = (agreement < 0) & known
     shrinks = (agreement > 0) & known & (np.abs(slope) < np.abs(last_slope))
-    part = slope / np.where(
-        slope == last_slope, 1, slope - last_slope
-    )  # of the last move, to the zero
+    # Where the zero is, as a part of the last move.
+    part = slope / np.where(slope == last_slope, 1, slope - last_slope)
     kept = after.prev_sign
     if flips.any():
         back = np.minimum(np.maximum(part, LEAST), MOST)

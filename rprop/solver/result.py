@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import sys
 from collections.abc import Callable
@@ -14,11 +13,10 @@ from scipy.optimize import OptimizeResult, OptimizeWarning
 
 from rprop.rule.state import Array
 from rprop.solver.messages import say, warn
-from rprop.solver.per_run import largest_magnitude
 from rprop.solver.run import Run
 from rprop.solver.stopping import OUTCOMES
 
-__all__ = ["announce", "describe_run", "snapshot", "style"]
+__all__ = ["announce", "describe_run", "style"]
 
 
 class Result(OptimizeResult):  # type: ignore[misc]  # SciPy has no types
@@ -52,14 +50,6 @@ def describe_run(run: Run, unknown: Array, nfev: int, njev: int) -> OptimizeResu
     )
 
 
-def snapshot(run: Run) -> Run:
-    """Copy a run that goes on; only what is learned is written to in place."""
-    taken = copy.copy(run)
-    if run.directions is not None:
-        taken.directions = type(run.directions)(*(part.copy() for part in run.directions))
-    return taken
-
-
 def style(callback: Callable[..., Any] | None) -> Callable[[OptimizeResult], Any] | None:
     """Return what hands an intermediate result to `callback` in the style it asks for."""
     if callback is None:
@@ -87,8 +77,3 @@ def announce(result: OptimizeResult) -> None:
     say(f"         Iterations: {result.nit}")
     say(f"         Function evaluations: {result.nfev}")
     say(f"         Gradient evaluations: {result.njev}")
-
-
-def largest_slope(run: Run) -> float:
-    """Return what `gtol` is compared with at the best point."""
-    return float(largest_magnitude(run.slope))

@@ -7,6 +7,7 @@ whoever was handed one may keep it.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, NamedTuple
@@ -15,7 +16,7 @@ import numpy as np
 
 from rprop.rule.state import Array, RpropState
 from rprop.rule.variants import Variant
-from rprop.solver.per_run import rebuild_array, share_one_row
+from rprop.solver.per_run import pick, rebuild_array, share_one_row
 
 __all__ = ["Directions", "Evaluate", "Point", "Run", "Search", "Settings", "Spacer", "join"]
 
@@ -111,6 +112,17 @@ class Run:
 
     def __repr__(self) -> str:
         return f"<Run of shape {self.here.x.shape} after {np.max(self.age)} iterations>"
+
+    def end(self, rows: Any, status: int) -> None:
+        """Let some runs end with a status."""
+        self.status = pick(rows, np.int8(status), self.status)
+
+    def snapshot(self) -> Run:
+        """Copy a run that goes on; only what is learned is written to in place."""
+        taken = copy.copy(self)
+        if self.directions is not None:
+            taken.directions = Directions(*(part.copy() for part in self.directions))
+        return taken
 
     def take(self, rows: Array) -> Run:
         """Return some of many runs."""

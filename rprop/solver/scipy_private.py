@@ -2,47 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, Self
+from typing import Any
 
-__all__ = ["MapWrapper", "approx_derivative", "unwrapped"]
+__all__ = ["approx_derivative", "unwrapped"]
 
 try:  # what SciPy's own methods use
     from scipy.optimize._numdiff import approx_derivative
 except ImportError:
     from rprop.solver.differences import approx_derivative
-
-try:
-    from scipy._lib._util import MapWrapper
-except ImportError:
-
-    class MapWrapper:  # type: ignore[no-redef]
-        """A map over `workers` processes, or whatever map `workers` is."""
-
-        def __init__(self, workers: Any) -> None:
-            import multiprocessing
-
-            self.pool = None
-            self.map: Any = workers
-            if not callable(workers):
-                count = int(workers)
-                if count == 1:
-                    self.map = map
-                else:
-                    self.pool = multiprocessing.Pool(None if count == -1 else count)
-                    self.map = self.pool.map
-
-        def __call__(self, function: Callable[..., Any], items: Any) -> Any:
-            """Apply the function to every item."""
-            return self.map(function, items)
-
-        def __enter__(self) -> Self:
-            return self
-
-        def __exit__(self, *exception: object) -> None:
-            if self.pool is not None:
-                self.pool.terminate()
-
 
 try:
     from scipy.optimize._optimize import MemoizeJac

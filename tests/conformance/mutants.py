@@ -436,3 +436,18 @@ class PutsTheSavedParamsBack(Plain):
         super().step(grads, loss)
         self.params = np.where(flips, getattr(self, "saved", before), self.params)
         self.saved = before
+
+
+def hidden(mutant):
+    """Return the same stepper without its step sizes."""
+
+    class Hidden:
+        def __init__(self, *settings):
+            self.inner = mutant(*settings)
+            self.step = self.inner.step
+
+        @property
+        def params(self):
+            return self.inner.params
+
+    return Hidden

@@ -25,7 +25,7 @@ from rprop.conformance.flags import FLAGS
 from rprop.conformance.generate import FOLDER
 from rprop.conformance.process import Process
 from rprop.conformance.write import everything
-from tests.conformance.mutants import MUTANTS, TOLERATED, Plain
+from tests.conformance.mutants import MUTANTS, TOLERATED, Plain, hidden
 
 
 @given(st.fractions() | st.floats(-60000, 60000).map(Fraction), st.sampled_from(sorted(FORMATS)))
@@ -117,16 +117,7 @@ def test_what_the_papers_leave_open_is_reported_but_no_failure(mutant, variant, 
 
 @pytest.mark.parametrize(("mutant", "variant", "flag"), MUTANTS)
 def test_mutants_that_hide_their_step_size_are_caught_as_well(mutant, variant, flag):
-    class Hidden:
-        def __init__(self, *settings):
-            self.inner = mutant(*settings)
-            self.step = self.inner.step
-
-        @property
-        def params(self):
-            return self.inner.params
-
-    report = check(Hidden, variant, dtypes=enough(mutant))
+    report = check(hidden(mutant), variant, dtypes=enough(mutant))
     flags = {failure.flag for failure in report.failures}
     assert flags & {flag, {"zero-gradient": "after-zero"}.get(flag)}  # it shows a step later
 

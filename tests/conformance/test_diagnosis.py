@@ -10,22 +10,7 @@ from rprop.conformance.core import core
 from rprop.conformance.models import Model, Tape, path, published
 from rprop.rule.reference import RULES, rose
 from tests.conformance.more_mutants import MORE
-from tests.conformance.mutants import MUTANTS, Plain
-
-
-def hidden(mutant):
-    """Return the same stepper without its step sizes."""
-
-    class Hidden:
-        def __init__(self, *settings):
-            self.inner = mutant(*settings)
-            self.step = self.inner.step
-
-        @property
-        def params(self):
-            return self.inner.params
-
-    return Hidden
+from tests.conformance.mutants import MUTANTS, Plain, hidden
 
 
 @pytest.mark.parametrize("hides", [False, True])
