@@ -17,16 +17,16 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.problems import BOUNDED, UNCONSTRAINED, Problem
-from benchmarks.report import Outcome, by_family, claims, draw_profiles, ratios, table
+from benchmarks.report import by_family, claims, draw_profiles, ratios, table
 from benchmarks.runs import (
     RESULTS,
     TAUS,
     Records,
     Solver,
     collect,
-    judge,
     least,
     ours,
+    outcomes,
     scipys,
     torchs,
 )
@@ -91,32 +91,28 @@ def report(chosen: list[Problem], records: Records, folder: Path, budget: int) -
     groups = {"unconstrained": UNCONSTRAINED, "bounded": BOUNDED}
     for group, members in groups.items():
         problems = [p for p in chosen if p in members]
-        outcomes: dict[str, dict[str, Outcome]] = {}
+        f_stars = {
+            p.name: least(p, [r[p.name] for r in records.values() if p.name in r]) for p in problems
+        }
+        judged = outcomes(problems, records, f_stars)
         for p in problems:
-            runs = {solver: r[p.name] for solver, r in records.items() if p.name in r}
-            f_star = least(p, runs.values())
             kept["problems"][p.name] = {
                 "n": p.n,
                 "family": p.family,
                 "split": p.split,
-                "f_star": f_star,
-                "evals": {},
+                "f_star": f_stars[p.name],
+                "evals": {solver: runs[p.name].evals for solver, runs in judged.items()},
             }
-            for name, record in runs.items():
-                outcome = judge(record, f_star)
-                outcomes.setdefault(name, {})[p.name] = outcome
-                kept["problems"][p.name]["evals"][name] = outcome.evals
-        outcomes = {name: o for name, o in outcomes.items() if len(o) == len(problems)}
         for split in "all", "tune", "report":
             names = [p.name for p in problems if split in ("all", p.split)]
-            text.append(f"{group}, {split}: {len(names)} problems\n{table(outcomes, names, TAUS)}")
+            text.append(f"{group}, {split}: {len(names)} problems\n{table(judged, names, TAUS)}")
         rival = "BFGS tight" if group == "unconstrained" else "L-BFGS-B tight"
         names = [p.name for p in problems if p.split == "report"]
-        text.append(f"{group}, report: {ratios(outcomes, names, rival, TAUS.index(1e-5))}")
-        stopping = [s.name for s in SOLVERS if s.stops and s.name in outcomes]
-        text.append(f"{group}: own stopping rules\n{claims(outcomes, stopping, TAUS.index(1e-5))}")
-        text.append(f"{group}: solved at 1e-5 by family\n{by_family(outcomes, problems, 2)}")
-        draw_profiles(outcomes, {p.name: p.n for p in problems}, folder / f"{group}.png", group)
+        text.append(f"{group}, report: {ratios(judged, names, rival, TAUS.index(1e-5))}")
+        stopping = [s.name for s in SOLVERS if s.stops and s.name in judged]
+        text.append(f"{group}: own stopping rules\n{claims(judged, stopping, TAUS.index(1e-5))}")
+        text.append(f"{group}: solved at 1e-5 by family\n{by_family(judged, problems, 2)}")
+        draw_profiles(judged, {p.name: p.n for p in problems}, folder / f"{group}.png", group)
     print("\n\n".join(text))
     (folder / "tables.txt").write_text("\n\n".join(text) + "\n")
     (folder / "results.json").write_text(json.dumps(kept) + "\n")

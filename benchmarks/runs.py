@@ -22,7 +22,7 @@ import scipy.optimize
 
 import rprop
 from benchmarks.problems import Problem
-from benchmarks.report import Outcome
+from benchmarks.report import Outcome, Outcomes
 
 RESULTS = Path(__file__).parent / "results"
 TAUS = (1e-1, 1e-3, 1e-5, 1e-7)
@@ -310,3 +310,12 @@ def judge(record: dict[str, Any], f_star: float) -> Outcome:
         evals.append(None if at is None else record["evals"][at])
         seconds.append(None if at is None else record["seconds"][at])
     return Outcome(evals, record["success"], record["error"], seconds)
+
+
+def outcomes(problems: Sequence[Problem], records: Records, f_stars: dict[str, float]) -> Outcomes:
+    """Judge the runs of all solvers that ran on all problems."""
+    return {
+        solver: {p.name: judge(runs[p.name], f_stars[p.name]) for p in problems}
+        for solver, runs in records.items()
+        if all(p.name in runs for p in problems)
+    }
