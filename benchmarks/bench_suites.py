@@ -103,7 +103,6 @@ def keep(problems: list[Problem], judged: Outcomes, f_stars: dict[str, float]) -
 
 def draw(problems: list[Problem], records: Records, f_stars: dict[str, float], path: Path) -> None:
     """Draw optimagic's own profile of our runs."""
-    import matplotlib as mpl
     from optimagic import profile_plot
 
     described, histories = {}, {}
@@ -124,14 +123,21 @@ def draw(problems: list[Problem], records: Records, f_stars: dict[str, float], p
                 "batches_history": np.arange(history.size),
                 "time_history": np.arange(history.size),
             }
-    with mpl.rc_context({"figure.constrained_layout.use": True}):
-        axes = profile_plot(
-            described, histories, normalize_runtime=True, y_precision=1e-5, backend="matplotlib"
-        )
-        for number, line in enumerate(axes.lines[: len(SMALL)]):
-            line.set(color=COLOURS[number], linestyle=STYLES[number % len(STYLES)])
-        axes.set(xscale="log", title=f"{len(problems)} problems of optimagic, to 1e-5")
-        axes.figure.savefig(path, dpi=120)
+    axes = profile_plot(
+        described,
+        histories,
+        normalize_runtime=True,
+        y_precision=1e-5,
+        backend="matplotlib",
+        palette=COLOURS[: len(SMALL)],
+    )
+    axes.set(xscale="log", xlim=(1, max(max(line.get_xdata()) for line in axes.lines)))
+    legend = axes.figure.legends[0].legend_handles
+    for number, lines in enumerate(zip(axes.lines, legend, strict=False)):  # then the line at 1
+        for line in lines:
+            line.set(linestyle=STYLES[number % len(STYLES)], linewidth=2)
+    axes.figure.set_size_inches(8, 4.5)
+    axes.figure.savefig(path, dpi=120)
 
 
 def main() -> None:
