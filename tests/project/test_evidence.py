@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rprop import minimize_rprop
 from tests.project.test_docs import cells
 
 report = pytest.importorskip("benchmarks.report", reason="the benchmarks are not installed")
@@ -64,3 +65,77 @@ def test_the_ratio_is_a_geometric_mean_where_both_are_known(page):
     assert (
         page["mean_ratio"](np.array([2.0, 8, np.nan, 5]), np.array([1.0, 1, 1, np.nan])) == "4.00"
     )
+
+
+def test_what_the_page_says_in_short(page):
+    solved, used = page["solved"], page["used"]
+    rivals = ["BFGS tight", "L-BFGS-B tight"]
+    for of in ("more_wild", "as given", "scaled"):
+        assert all(solved(of, "rprop") > solved(of, rival) for rival in rivals), of
+    assert solved("cartis_roberts", "rprop") < solved("cartis_roberts", "BFGS tight")
+    assert solved("large", "rprop") < solved("large", "L-BFGS-B tight")
+
+    def ratio(of, solver, measure=used):
+        return float(page["mean_ratio"](measure(of, solver), measure(of, "L-BFGS-B tight")))
+
+    assert 0.4 < ratio("scaled", "rprop") < 0.6
+    for of in ("more_wild", "cartis_roberts", "as given", "rotated", "large"):
+        assert ratio(of, "rprop") > 1
+    for of in ("as given", "rotated", "scaled", "large"):
+        assert ratio(of, "rprop", page["milliseconds"]) > ratio(of, "rprop")
+        assert ratio(of, "rprop", page["milliseconds"]) > 1
+    behind = [of for of in page["NAMES"] if solved(of, "rprop axes") < 0.9 * solved(of, "rprop")]
+    assert len(behind) >= len(page["NAMES"]) - 1
+
+
+def test_what_the_page_says_of_turning_and_units(page):
+    solved = page["solved"]
+
+    def lost(solver, kind="rotated"):
+        return solved("as given", solver) - solved(kind, solver)
+
+    assert abs(lost("rprop") - lost("BFGS tight")) <= 4
+    assert 1.8 < lost("rprop axes") / lost("rprop") < 2.5
+    assert abs(lost("rprop axes", "scaled")) <= 2
+    assert lost("L-BFGS-B tight", "scaled") / solved("as given", "L-BFGS-B tight") > 0.3
+
+
+LOST = ["poisson-10000", "liouville-10000", "genrose-500", "fletchcr-500", "hanging_chain-800"]
+ON_A_GRID = {
+    *("bdvalues", "bratu_2d", "bratu_2d_t", "bratu_3d", "cbratu_2d", "chemrcta", "chemrctb"),
+    *("drcavty1", "drcavty2", "drcavty3", "flosp2hh", "flosp2hl", "flosp2hm", "flosp2th"),
+    *("flosp2tl", "flosp2tm", "luksan21", "morebvne", "semicn2u", "semicon2"),
+}
+
+
+def test_the_problems_that_the_page_names_are_lost_and_won(page):
+    lost, won = page["names"]("large", (False, True)), page["names"]("large", (True, False))
+    for name in LOST:
+        assert f"`{name}`" in lost
+        assert f"`{name}`" in TEXT
+    missed = page["names"]("cartis_roberts", (False, True)).split(", ")
+    assert sum(name.strip("`") in ON_A_GRID for name in missed) > len(missed) / 2
+    assert "`units-1000`" in won
+    assert "`l1_like-" in won
+    assert "`well-2-from25`" in page["names"]("as given", (True, False))
+    for task in ("thyroid, loss 0.01", "digits raw, loss .01"):
+        found = page["networks"]["evaluations"][task]
+        assert None not in found["rprop"]
+        assert not any(found["L-BFGS-B"])
+
+
+def test_every_set_has_a_name(page, kept):
+    assert set(page["NAMES"]) == set(kept["sets"])
+
+
+def test_a_smaller_first_step_helps_where_the_start_says_little(kept):
+    pytest.importorskip("sklearn", reason="some of the problems' data")
+    from benchmarks.problems import instances
+
+    for p in instances.problems("rotated"):
+        if p.family.startswith("misra1"):
+            result = minimize_rprop(p.fun, p.x0, jac=True, delta0=1e-3)
+            start = p.fun(p.x0)[0]
+            assert result.fun - p.f_opt <= 1e-5 * (start - p.f_opt)
+            run = kept["sets"]["rotated"]["problems"][p.name]["runs"]["rprop"]
+            assert run["evals"][2] is None
