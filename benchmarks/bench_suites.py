@@ -47,7 +47,6 @@ LARGE.append(Solver("CG", scipys, {"method": "CG", **bench_minimize.LONG}, stops
 TRIED = "more_wild"
 TRIES = {
     "rprop": [{"delta0": 0.1}, {"delta0": 1.0}],
-    "rprop axes": [{"delta0": 0.1}, {"delta0": 1.0}],
     "BFGS tight": [{"c2": 0.5}, {"c2": 0.1}],
     "L-BFGS-B tight": [{"maxcor": 5}, {"maxcor": 30}],
 }

@@ -1,4 +1,4 @@
-"""What the page on problems of others says, held against the results that are kept."""
+"""What the page on other problems says, held against the results that are kept."""
 
 import json
 from pathlib import Path
