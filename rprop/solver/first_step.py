@@ -94,6 +94,7 @@ def search_again(run: Run, rows: Array, reason: Array, settings: Settings) -> No
     run.here = choose_by_run(rows, run.best, run.here)
     run.last = choose_by_run(rows, run.best, run.last)
     run.slope = slope_at(run.here, run.lower, run.upper, settings)
+    run.along = directions.slopes_along(run)
     search = no_search(run.nfev.shape, LOOK)
     search = search._replace(factor=pick(way > 0, way, afresh), reason=reason)
     run.search = choose_by_run(rows, search, run.search)
@@ -173,18 +174,16 @@ def accept(run: Run, x: Array, there: Point, found: Array, settings: Settings) -
     signs = np.sign(run.slope)
     undoes = settings.variant.on_flip == "undo"  # half the step back is the trial before this one
     origin = choose_by_run(grown, run.last if undoes else here, here)
-    update, along, steps = (x - origin.x).astype(x.dtype), run.slope, delta
+    update, steps = (x - origin.x).astype(x.dtype), delta
     if run.directions is not None:
-        update, along, signs = (
-            directions.enter(run.directions, array).astype(array.dtype)
-            for array in (update, run.slope, signs)
+        update, signs = (
+            directions.enter(run.directions, array).astype(array.dtype) for array in (update, signs)
         )
         steps = directions.carry(run.directions, delta)
         says = found & ~grown
         change = there.jac - here.jac
         run.directions = directions.learn(run.directions, x - here.x, change, says)
-    if settings.secant:
-        run.along = choose_by_run(found, along, run.along)
+    run.last_along = choose_by_run(found, run.along, run.last_along)
     # Signs and moves along directions that were learned say nothing of a step along the axes.
     signs = np.sign(signs).astype(np.int8) * first[..., None]
     signs = choose_by_run(grown, run.state.prev_sign, signs)

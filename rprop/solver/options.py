@@ -149,7 +149,7 @@ ROWS = [
            "is named."),
     Option("secant", None, "bool, optional", flag,
            "Where a slope changed sign, take back the part of the last move that the secant of the "
-           "slopes says, and go at most twice the way to its zero. By default as with learned "
+           "slopes says, and go at most three times the way to its zero. By default as with learned "
            "directions of no named variant."),
     Option("safeguard", None, '"armijo" or None, optional', choice("armijo"),
            "Every 50 iterations take a gradient step from the best point, as long as Armijo's rule "
