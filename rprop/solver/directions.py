@@ -25,10 +25,21 @@ from typing import Any
 import numpy as np
 
 from rprop.rule.state import Array, RpropState
-from rprop.solver.per_run import choose_by_run, pick
+from rprop.solver.per_run import choose_by_run, in_any_run, pick
 from rprop.solver.run import Directions, Run
 
-__all__ = ["axes", "carry", "enter", "is_due", "learn", "leave", "lengths", "renew", "slopes_along"]
+__all__ = [
+    "adopt",
+    "axes",
+    "carry",
+    "enter",
+    "is_due",
+    "learn",
+    "leave",
+    "lengths",
+    "renew",
+    "slopes_along",
+]
 
 MOST, LEAST = 50, 5  # directions
 MEMORY = 200_000  # numbers that directions may take: with more variables there are fewer of them
@@ -57,6 +68,23 @@ def axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Directions:
     return Directions(
         vectors, np.zeros((*many, k)), moves, moves.copy(), np.zeros(many, np.int32)[()]
     )
+
+
+def adopt(run: Run, learned: bool) -> None:
+    """Let runs go on along directions to be learned, or along the axes again."""
+    if learned == (run.directions is not None):
+        return
+    delta, sign, update, loss = run.state
+    if learned:  # nothing is, yet, so that nothing changes
+        run.directions = axes(run.here.x.shape, run.here.x.dtype)
+        sign, update = (enter(run.directions, u).astype(u.dtype) for u in (sign, update))
+        delta = carry(run.directions, delta)
+    else:
+        assert run.directions is not None
+        delta = lengths(run.directions, delta).astype(delta.dtype)
+        sign, update = np.zeros(delta.shape, sign.dtype), np.zeros_like(delta)
+        run.directions = None
+    run.state = RpropState(delta, sign, update, loss)
 
 
 def split(directions: Directions) -> tuple[Array, bool]:
@@ -116,16 +144,16 @@ def lengths(directions: Directions, delta: Array) -> Array:
 
 def learn(directions: Directions, move: Array, change: Array, says: Array) -> Directions:
     """Collect a move and the change of the gradient over it, in the runs that it says something of."""
-    if not says.any():
+    if not in_any_run(says):
         return directions
-    moves, changes, collected = directions[2:]
+    vectors, values, moves, changes, collected = directions
     if says.ndim == 0:
         moves[collected], changes[collected] = move, change
     else:
         rows = np.flatnonzero(says)
         places = rows, collected[rows]
         moves[places], changes[places] = move[rows], change[rows]
-    return directions._replace(collected=(collected + says).astype(np.int32)[()])
+    return Directions(vectors, values, moves, changes, collected + says.astype(np.int32))
 
 
 def is_due(directions: Directions) -> Array:

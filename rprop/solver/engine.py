@@ -25,6 +25,7 @@ from rprop.solver.per_run import (
     in_any_run,
     in_every_run,
     largest_magnitude,
+    limit,
 )
 from rprop.solver.run import Evaluate, Point, Run, Settings
 from rprop.solver.stopping import RUNNING, judge, relative_gtol, wait
@@ -58,7 +59,7 @@ def begin(
     x, many = start.x, start.x.shape[:-1]
     slope = slope_at(start, lower, upper, settings)
     unit = first_step.guess(x, lower, upper) if delta0 is None else np.broadcast_to(delta0, x.shape)
-    unit = np.clip(unit, *settings.step_sizes).astype(x.dtype)
+    unit = limit(unit, *settings.step_sizes).astype(x.dtype)
     zeros = np.zeros(many)[()]  # scalars, not arrays of no dimension: they are faster
     steep = largest_magnitude(slope)
     usable = are_finite(start.fun, largest_magnitude(start.jac))
@@ -78,7 +79,7 @@ def begin(
         ),
         directions=learned,
         along=slope,
-        last_along=slope,
+        last_along=None,
         search=first_step.no_search(many, first_step.DONE),
         spacer=safeguard.start(many) if settings.safeguard else None,
         unit=unit,
@@ -93,7 +94,8 @@ def begin(
         nit=0,
         age=zeros.astype(np.int32),
     )
-    run.along = run.last_along = directions.slopes_along(run)
+    run.along = directions.slopes_along(run)
+    run.last_along = run.along if settings.secant else None
     judge(run, steep, settings)
     if delta0 is None:
         first_step.search_first(run)
@@ -114,6 +116,12 @@ def resume(
     many = run.nfev.shape
     if settings.gtol is not None:
         run.gtol = alike(settings.gtol, many)
+    directions.adopt(run, settings.learned)
+    run.along = directions.slopes_along(run)
+    if not settings.secant:
+        run.last_along = None
+    elif run.last_along is None or run.last_along.shape != run.along.shape:
+        run.last_along = run.along
     if settings.safeguard and run.spacer is None:
         run.spacer = safeguard.start(many)
     usable = are_finite(again.fun, largest_magnitude(again.jac))
@@ -146,7 +154,8 @@ def restart(run: Run, start: Point, rows: Array, settings: Settings) -> None:
         run.search = choose_by_run(rows, first_step.no_search(run.nfev.shape), run.search)
     if run.spacer is not None:
         run.spacer = run.spacer._replace(searching=run.spacer.searching & ~rows)
-    run.along = run.last_along = directions.slopes_along(run)
+    run.along = directions.slopes_along(run)
+    run.last_along = run.along if settings.secant else None
     run.steep = choose_by_run(rows, largest_magnitude(run.slope), run.steep)
     usable = are_finite(run.here.fun, largest_magnitude(run.here.jac))
     run.end(rows & ~usable, 3)
@@ -201,6 +210,7 @@ def step(run: Run, settings: Settings) -> tuple[Array, RpropState]:
     # The loss again: one array instead of two, and a scalar of one run.
     state = RpropState(*state[:3], here.fun)
     if settings.secant:
+        assert run.last_along is not None
         secant(before, state, run.along, run.last_along)
     if run.directions is not None:
         move = directions.leave(run.directions, state.prev_update)
@@ -214,11 +224,11 @@ def stay_inside(run: Run, x: Array, state: RpropState) -> tuple[Array, RpropStat
     """Stop a step at the bounds, and remember the move that was really made."""
     here = run.here.x
     if run.directions is None:
-        inside = np.clip(x, run.lower, run.upper)
+        inside = limit(x, run.lower, run.upper)
         made = np.where(inside == x, state.prev_update, inside - here)
         return inside, state._replace(prev_update=made)
     pinned = held(run)  # along a direction, it would move with the others
-    inside = np.clip(np.where(pinned, here, x), run.lower, run.upper)
+    inside = limit(np.where(pinned, here, x), run.lower, run.upper)
     stopped = ~in_all_coordinates((inside == x) & ~pinned)
     if in_any_run(stopped):
         made = directions.enter(run.directions, inside - here).astype(state.prev_update.dtype)
@@ -312,7 +322,8 @@ def accept(
     if run.directions is not None:
         move, change = trial.x - run.here.x, there.jac - run.here.jac
         run.directions = directions.learn(run.directions, move, change, usable & trial.new)
-    run.last_along = run.along
+    if settings.secant:
+        run.last_along = run.along
     run.last = choose_by_run(moved, run.here, run.last)
     run.here, run.state = there, trial.state
     if settings.safeguard:

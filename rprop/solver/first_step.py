@@ -16,6 +16,7 @@ from rprop.solver.per_run import (
     in_all_coordinates,
     in_any_run,
     largest_magnitude,
+    limit,
     pick,
 )
 from rprop.solver.run import Point, Run, Search, Settings
@@ -103,7 +104,7 @@ def search_again(run: Run, rows: Array, reason: Array, settings: Settings) -> No
 def lengths(run: Run, settings: Settings) -> Array:
     """Return the step sizes of the next trial."""
     low, high = settings.step_sizes
-    delta = np.clip(run.search.factor[..., None] * run.unit, low, high)
+    delta = limit(run.search.factor[..., None] * run.unit, low, high)
     return delta.astype(run.unit.dtype)
 
 
@@ -117,7 +118,7 @@ def propose_trial(run: Run, settings: Settings) -> Array:
         size = delta.shape[-1]
         signs, before = run.state.prev_sign[..., -size:], run.state.delta[..., -size:]
         move = np.where((phase == GROW)[..., None], -(signs * (delta - before)), move)
-    x: Array = np.clip(run.here.x + move, run.lower, run.upper).astype(run.here.x.dtype)
+    x: Array = limit(run.here.x + move, run.lower, run.upper).astype(run.here.x.dtype)
     return x
 
 
@@ -183,7 +184,8 @@ def accept(run: Run, x: Array, there: Point, found: Array, settings: Settings) -
         says = found & ~grown
         change = there.jac - here.jac
         run.directions = directions.learn(run.directions, x - here.x, change, says)
-    run.last_along = choose_by_run(found, run.along, run.last_along)
+    if settings.secant:
+        run.last_along = choose_by_run(found, run.along, run.last_along)
     # Signs and moves along directions that were learned say nothing of a step along the axes.
     signs = np.sign(signs).astype(np.int8) * first[..., None]
     signs = choose_by_run(grown, run.state.prev_sign, signs)

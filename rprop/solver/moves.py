@@ -42,7 +42,8 @@ def change_moves(
     known = move != 0
     flips = (agreement < 0) & known
     shrinks = (agreement > 0) & known & (np.abs(slope) < np.abs(last_slope))
-    part = slope / (slope - last_slope)  # where the zero is, as a part of the last move
+    # Where the zero is, as a part of the last move.
+    part = (slope / (slope - last_slope)).astype(move.dtype, copy=False)
     if np.count_nonzero(flips):
         np.putmask(update, flips, -(move * np.minimum(np.maximum(part, LEAST), MOST)))
         np.putmask(kept, flips, 0)

@@ -96,7 +96,7 @@ class Run:
     state: RpropState  # along the directions, if there are any
     directions: Directions | None
     along: Array  # (..., d) the slope along the directions
-    last_along: Array  # (..., d) the same where the last step began, for secant moves
+    last_along: Array | None  # (..., d) the same where the last step began, for secant moves
     search: Search
     spacer: Spacer | None
     unit: Array  # (..., n) what xtol is relative to where x is small

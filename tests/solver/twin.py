@@ -323,9 +323,11 @@ class Twin:
     def settled(self):
         xtol, delta = self.s.xtol, self.state[0]
         if self.directions is not None:
-            if min(delta) > xtol * max(largest(self.here.x), largest(self.unit)):
+            delta = delta * (self.enter(self.slope) != 0)
+            longest = xtol * max(largest(self.here.x), largest(self.unit))
+            if largest(delta) > len(self.here.x) ** 0.5 * longest:
                 return False
-            delta = directions.lengths(self.directions, delta * (self.enter(self.slope) != 0))
+            delta = directions.lengths(self.directions, delta)
         return all(
             d <= xtol * abs(x) or d <= xtol * u or g == 0
             for d, x, u, g in zip(delta, self.here.x, self.unit, self.slope, strict=True)
