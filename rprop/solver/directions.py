@@ -177,9 +177,9 @@ def estimate(directions: Directions) -> tuple[Array, Array]:
         says = abs(own) > least[..., i] * np.sqrt(np.vecdot(rest, rest))
         weights[..., i] = weight = pick(says, 1 / own, 0)
         parts[..., i, :] = (products.T * weight).T
+    rests = np.where((weights != 0)[..., None], rests, 0)
     sizes = length(rests)
-    rests = np.where((weights != 0)[..., None], rests, 0) / sizes[..., None]
-    vectors = np.concatenate([old, rests], axis=-2)
+    vectors = np.concatenate([old, rests / sizes[..., None]], axis=-2)
     return vectors, np.concatenate([values, weights * sizes * sizes], axis=-1)
 
 
@@ -250,6 +250,7 @@ def eigenvectors(
 ) -> tuple[Array, Array]:
     """Return the k eigenvectors of Σ wᵢ vᵢ vᵢᵀ with the largest eigenvalues in magnitude."""
     vectors, weights = vectors.astype(float), weights.astype(float)  # LAPACK has no longdouble
+    weights = np.where(np.abs(weights) < np.inf, weights, 0)  # and cannot do with more than float
     n = vectors.shape[-1]
     if n <= vectors.shape[-2]:
         full = np.matmul(transposed(vectors) * weights[..., None, :], vectors)
