@@ -226,6 +226,8 @@ class Twin:
         lower = usable(there) and there.fun < here.fun
         promised = (np.abs(self.slope) * np.abs(x - here.x)).sum()
         moved = (x != here.x).any()
+        way = x - here.x
+        straight = np.vecdot(there.jac, way) < 0.9 * np.vecdot(self.slope, way)
         visible = moved and promised > 4 * EPS * abs(here.fun)
         self.rose |= usable(there) and there.fun > here.fun
         self.saw_unusable |= not usable(there)
@@ -241,8 +243,8 @@ class Twin:
             ends = 9 if lower and here.fun - there.fun > enough else nothing
         elif moved and (lower or level):
             self.take(x, there, delta, phase, fresh)
-            if lower and phase != SHRINK and fresh:
-                self.phase, self.factor = GROW, 2 * self.factor
+            if lower and straight and phase != SHRINK and fresh:
+                self.phase, self.factor = GROW, 4 * self.factor
             if not fresh:
                 self.waits = 0
             if self.reason in (4, 5) and here.fun - there.fun <= enough:
