@@ -93,7 +93,7 @@ def test_every_page_is_two_clicks_away():
 
 
 def test_each_chapter_closes_with_exercises_and_answers():
-    for page, chapters in {"how": 5, "variants": 1, "training": 1}.items():
+    for page, chapters in {"how": 5, "variants": 1, "training": 1, "directions": 1}.items():
         text = (DOCS / f"{page}.md").read_text("utf-8")
         for part in text.split("<details><summary>Answers</summary>")[:-1]:
             assert re.search(r"^1\. .*\n(?:.*\n)*?2\. .*\n(?:.*\n)*?3\. ", part, re.MULTILINE)
