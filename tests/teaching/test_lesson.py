@@ -39,6 +39,8 @@ def solved(old="", new=""):
 def test_the_solution_is_right_and_the_empty_function_is_not(lesson):
     assert lesson["first_difference"](solved()).startswith("no difference")
     assert lesson["first_difference"](lesson["step"]).startswith("first-step: in step 1")
+    text = (DOCS / "lesson.md").read_text("utf-8")
+    assert f"with {len(lesson['vectors']['cases'])} cases" in text
 
 
 @pytest.mark.parametrize("mistake", MISTAKES)
