@@ -2,7 +2,9 @@ import os
 
 from hypothesis import Phase, settings
 
-settings.register_profile("ci", deadline=None, derandomize=True, print_blob=False)
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, print_blob=False, stateful_step_count=20
+)
 settings.register_profile("fuzz", deadline=None, max_examples=10_000, print_blob=True)
 #: What `tests/mutate.py` asks for: that a test fails is enough, and by which example does not matter.
 settings.register_profile(
