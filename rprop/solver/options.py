@@ -141,15 +141,15 @@ ROWS = [
     Option("delta0", "auto", '"auto" or array_like, optional', start_size,
            'The first step size. "auto" is a tenth of ``|x0|`` (where x0 is 0, of the median of '
            "the other components; 0.1 if all are 0; at most a tenth of the distance between "
-           "bounds) times a fixed factor from 0.9 to 1, doubled or quartered along the first move "
-           "as long as that lowers the loss."),
+           "bounds) times a fixed factor from 0.9 to 1; then four times longer as long as the loss "
+           "falls along a line, or four times shorter until it does not rise."),
     Option("basis", "auto", '"learned", "auto" or None, optional', choice("learned", "auto"),
            "Take the steps along learned directions instead of the axes, for narrow valleys that "
            'lie across them. None is the published rule. "auto" is "learned" unless a `variant` '
            "is named."),
     Option("secant", None, "bool, optional", flag,
            "Where a slope changed sign, take back the part of the last move that the secant of the "
-           "slopes says, and go at most twice the way to its zero. By default as with learned "
+           "slopes says, and go at most three times the way to its zero. By default as with learned "
            "directions of no named variant."),
     Option("safeguard", None, '"armijo" or None, optional', choice("armijo"),
            "Every 50 iterations take a gradient step from the best point, as long as Armijo's rule "

@@ -174,12 +174,13 @@ def is_settled(run: Run, settings: Settings) -> Array:
             if not in_any_run(still):
                 return still
         return in_all_coordinates(within(xtol, *numbers))
-    size = np.maximum(largest_magnitude(x), largest_magnitude(unit))
-    still = delta.min(axis=-1) <= (xtol if isinstance(xtol, float) else xtol.max()) * size
+    delta = delta * (run.along != 0)
+    longest = xtol if isinstance(xtol, float) else xtol.max()
+    longest = longest * np.maximum(largest_magnitude(x), largest_magnitude(unit))
+    still = largest_magnitude(delta) <= x.shape[-1] ** 0.5 * longest  # or some length is greater
     if not in_any_run(still):
         return still
-    sloping = directions.enter(run.directions, run.slope) != 0
-    lengths = directions.lengths(run.directions, delta * sloping)
+    lengths = directions.lengths(run.directions, delta)
     return still & in_all_coordinates(within(xtol, lengths, x, unit, run.slope))
 
 

@@ -226,6 +226,8 @@ class Twin:
         lower = usable(there) and there.fun < here.fun
         promised = (np.abs(self.slope) * np.abs(x - here.x)).sum()
         moved = (x != here.x).any()
+        way = x - here.x
+        straight = np.vecdot(there.jac, way) < 0.9 * np.vecdot(self.slope, way)
         visible = moved and promised > 4 * EPS * abs(here.fun)
         self.rose |= usable(there) and there.fun > here.fun
         self.saw_unusable |= not usable(there)
@@ -241,8 +243,8 @@ class Twin:
             ends = 9 if lower and here.fun - there.fun > enough else nothing
         elif moved and (lower or level):
             self.take(x, there, delta, phase, fresh)
-            if lower and phase != SHRINK and fresh:
-                self.phase, self.factor = GROW, 2 * self.factor
+            if lower and straight and phase != SHRINK and fresh:
+                self.phase, self.factor = GROW, 4 * self.factor
             if not fresh:
                 self.waits = 0
             if self.reason in (4, 5) and here.fun - there.fun <= enough:
@@ -323,9 +325,11 @@ class Twin:
     def settled(self):
         xtol, delta = self.s.xtol, self.state[0]
         if self.directions is not None:
-            if min(delta) > xtol * max(largest(self.here.x), largest(self.unit)):
+            delta = delta * (self.enter(self.slope) != 0)
+            longest = xtol * max(largest(self.here.x), largest(self.unit))
+            if largest(delta) > len(self.here.x) ** 0.5 * longest:
                 return False
-            delta = directions.lengths(self.directions, delta * (self.enter(self.slope) != 0))
+            delta = directions.lengths(self.directions, delta)
         return all(
             d <= xtol * abs(x) or d <= xtol * u or g == 0
             for d, x, u, g in zip(delta, self.here.x, self.unit, self.slope, strict=True)
