@@ -25,6 +25,7 @@ EXPLAINED = ROOT / "tests" / "mutants_explained.txt"
 RULE = ["step_arguments", "step_out", "settings", "variants", "mistakes", "reference", "step"]
 TESTS = {  # the fast ones of a module, or of its wing, the likeliest first
     "solver": ["solver/test_engine.py"],
+    "solver/directions": ["solver/test_directions.py"],
     "rule": [f"rule/test_{name}.py" for name in RULE],
     "rule/arrays": ["rule/test_arrays.py"],
     "rule/blocks": [f"rule/test_{name}.py" for name in ("step_large", "settings", "blocks")],
