@@ -298,7 +298,7 @@ class Twin:
         at_best = here.fun <= best.fun
         steep = largest(self.slope)
         still = self.settled()
-        idle = s.ftol > 0 and self.waits >= 20
+        idle = s.ftol > 0 and self.waits >= (20 if at_best else 40)
         settled = still or idle
         proven = settled and at_best and not self.blocked and steep <= 1e-4 * self.steep
         reasons = [
