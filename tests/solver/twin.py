@@ -241,6 +241,8 @@ class Twin:
         ends = None
         if phase == OPPOSITE:
             ends = 9 if lower and here.fun - there.fun > enough else nothing
+            if lower:
+                self.best = there
         elif moved and (lower or level):
             self.take(x, there, delta, phase, fresh)
             if lower and straight and phase != SHRINK and fresh:
@@ -345,7 +347,7 @@ def secant(slope, last_slope, delta, prev_sign, move, new_delta, new_sign, updat
     agreement = sign(slope) * prev_sign
     zero = slope / (1 if slope == last_slope else slope - last_slope)
     if agreement < 0 and move:
-        return new_delta, 0, -move * min(max(zero, 0.05), 0.95)
+        return new_delta, 0, -move * (0.95 if math.isnan(zero) else min(max(zero, 0.05), 0.95))
     if agreement > 0 and move and abs(slope) < abs(last_slope):
         way = abs(move * zero)
         new_delta = max(new_delta, min(way, 2 * delta))
