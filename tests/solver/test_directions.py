@@ -179,9 +179,9 @@ def test_the_estimate_is_the_formula_of_rank_one(n, k, kind):
 @pytest.mark.parametrize("cosine", [1e-9, -1e-9, 1e-7, -1e-7])
 def test_a_change_almost_at_right_angles_to_its_move_says_nothing(cosine):
     d = directions.axes((2,), np.dtype(float))
-    for scale in (2.0**-20, 1.0, 2.0**20):
+    for scale, size in ((2.0**-20, 3), (1, 2.0**20), (2.0**20, 2.0**-20)):
         one = d._replace(moves=d.moves.copy(), changes=d.changes.copy(), collected=np.int32(1))
-        one.moves[0], one.changes[0] = [scale, 0], [cosine * 3, 3]
+        one.moves[0], one.changes[0] = [scale, 0], [cosine * size, size]
         weights = directions.estimate(one)[1]
         assert (weights != 0).any() == (abs(cosine) > 1e-8)
 
@@ -191,6 +191,7 @@ def test_a_change_almost_at_right_angles_to_its_move_says_nothing(cosine):
 def test_a_renewal_turns_to_the_largest_eigenvectors(n, k, seed):
     d = some(seed, n, k, pairs=3)
     state = state_of(d)
+    state.prev_update[0] = 0
     M = hessian(d.vectors, d.values, d.moves, d.changes)
     new, after = directions.renew(d, state, None)
     values, columns = np.linalg.eigh(M)
@@ -237,8 +238,8 @@ def test_axes_that_do_not_interact_stay():
     assert after is state
     assert kept.collected == 0
     # Against its own move is what counts: 1 of 1000 is still alike, 2 are not.
-    for against, stays in ((0.000999, True), (0.00101, False)):
-        changes = np.tile([1 - against, -against], (5, 1))
+    for against, stays in ((1.998, True), (2, True), (2.02, False)):
+        changes = np.tile([2000 - against, -against], (5, 1))
         some_turn = directions.renew(d._replace(changes=changes), state, None)[0]
         assert (some_turn.vectors is d.vectors) == stays
     # The mean over the moves, each by its share.
@@ -251,10 +252,19 @@ def test_axes_that_do_not_interact_stay():
 
 def test_numbers_too_large_for_an_estimate_say_nothing():
     d = some(0, 2, 2, pairs=2, learned=False)
-    d.moves[0], d.changes[0] = [1e-200, 0], [1e200, 0]
+    d.moves[0], d.changes[0] = [1e-160, 0], [1e150, 0]
     new, after = directions.renew(d, state_of(d), None)
     assert np.isfinite(new.vectors).all()
     assert np.isfinite(after.delta).all()
+
+
+def test_nothing_learned_is_no_direction():
+    d = directions.axes((60,), np.dtype(float))
+    d = d._replace(moves=np.eye(60)[:10], changes=np.eye(60)[1:11])
+    d = d._replace(changes=d.changes - np.eye(60)[:10] * 1e-9)
+    new, _ = directions.renew(d, state_of(d), None)
+    assert not new.values.any()
+    assert not new.vectors.any()
 
 
 def test_directions_without_an_eigenvalue_are_none():
@@ -313,3 +323,7 @@ def test_a_run_may_take_directions_and_leave_them():
     assert not run.state.prev_sign.any()
     assert not run.state.prev_update.any()
     assert run.state.prev_loss == 4
+    run.state = RpropState(*(np.asarray(part, np.float32) for part in state[:3]), np.float64(4.0))
+    for learned in (True, False):
+        directions.adopt(run, learned=learned)
+        assert {run.state.delta.dtype, run.state.prev_update.dtype} == {np.dtype(np.float32)}
