@@ -61,10 +61,10 @@ def edits(source):
     for parent, place, line, node in places(tree, "module"):
         if line.startswith(("OUTCOMES", "__all__")):
             continue  # texts
-        line = line if len(line) < 200 else f"{line[:200]}..."
+        shown = line if len(line) < 200 else f"{line[:200]}..."
         for new in changes(node):
             old, now = (ast.unparse(part).splitlines()[0] for part in (node, new))
-            name = f"{place}: {old} -> {now}" + f"  in  {line}" * (line != old)
+            name = f"{place}: {old} -> {now}" + f"  in  {shown}" * (line != old)
             seen[name] += 1
             name += f" ({seen[name]})" * (seen[name] > 1)
             field, index = parent
@@ -110,7 +110,9 @@ def changes(node):
         case ast.Constant(value=bool()):
             yield ast.Constant(not node.value)
         case ast.Constant(value=int() | float()):
-            yield ast.Constant(node.value + 1 if isinstance(node.value, int) else 2 * node.value or 1.0)
+            yield ast.Constant(
+                node.value + 1 if isinstance(node.value, int) else 2 * node.value or 1.0
+            )
         case ast.If() | ast.While() | ast.IfExp():
             for value in (True, False):
                 edited = copy.copy(node)

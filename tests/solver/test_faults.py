@@ -139,27 +139,27 @@ def judge(result, watched, x0):
         assert (result.status, result.success) == (3, False)
 
 
+def attempt(watched, x0, box, options):
+    """Return the result, and the exception that ended the run, if one did."""
+    bounds = list(zip(*box, strict=True))
+    try:
+        return minimize_rprop(watched, x0, jac=True, bounds=bounds, **options), None
+    except BaseException as error:  # noqa: BLE001  # interrupts, too
+        return getattr(error, "result", None), error
+
+
 def run(seed):
     fun, x0, box, options, faults = sample(seed)
     box = tuple(side.astype(x0.dtype) for side in box)
     watched = Faulty(fun, faults, box)
-    pairs = list(zip(*box, strict=True))
-    try:
-        result = minimize_rprop(watched, x0, jac=True, bounds=pairs, **options)
-    except (Exception, KeyboardInterrupt, SystemExit) as error:
-        assert not isinstance(error, AssertionError), error
-        if watched.raised is not None:
-            assert error is watched.raised
-        else:
-            assert len(watched.points) == len(watched.losses) + 1
-            assert isinstance(error, (TypeError, ValueError))
-            assert "got" in str(error)
-        if watched.losses:
-            judge(error.result, watched, x0)
-        return
-    assert watched.raised is None
-    assert result.nfev <= options["maxfev"]
-    judge(result, watched, x0)
+    result, error = attempt(watched, x0, box, options)
+    assert error is watched.raised or isinstance(error, (TypeError, ValueError)), error
+    if error is not watched.raised:  # an error of ours: something wrong was returned
+        assert len(watched.points) == len(watched.losses) + 1
+        assert "got" in str(error)
+    if watched.losses:
+        assert result.nfev <= options["maxfev"]
+        judge(result, watched, x0)
 
 
 @pytest.mark.parametrize("part", range(8))
@@ -206,10 +206,10 @@ def test_what_is_told_wrongly_changes_nothing(part):
 
 
 def test_a_row_of_a_batch_with_faults_disturbs_no_other():
-    for seed in range(30):
+    for seed in range(len(VALUES)):
         rng = np.random.default_rng(seed)
         X0 = rng.normal(size=(3, 2))
-        bad = VALUES[seed % len(VALUES)]
+        bad = VALUES[seed]
 
         def fun(x, index, faulty, bad=bad, counts=None):
             rows = [rosenbrock(row) for row in x]
@@ -229,9 +229,9 @@ def test_a_row_of_a_batch_with_faults_disturbs_no_other():
             def call(x, index, faulty=faulty, counts=counts, fun=fun):
                 return fun(x, index, faulty, counts=counts)
 
-            results.append(minimize_batch(call, X0, args=args, in_axes=0, maxfev=150))
+            results.append(minimize_batch(call, X0, args=args, in_axes=0, maxfev=50))
         clean, dirty = results
         for key in ("x", "fun", "jac", "nit", "nfev", "status"):
             np.testing.assert_array_equal(clean[key][[0, 2]], dirty[key][[0, 2]])
         assert np.isfinite(dirty.fun[1])
-        assert dirty.nfev[1] <= 150
+        assert dirty.nfev[1] <= 50
