@@ -164,10 +164,12 @@ def absorb_trial(
     proves = (reason == 4) | (reason == 5)  # finding nothing confirms what was doubted
     nothing = pick(proves, reason, pick(rose, FIRST, pick(lost, UNUSABLE, SHORT)))
     enough = (settings.exact + settings.ftol) * np.maximum(1, np.abs(here.fun))
-    code = pick(opposes & lower & (fell > enough), WRONG, nothing)
+    against = active & opposes & lower
+    code = pick(against & (fell > enough), WRONG, nothing)
     little = found & proves & (fell <= enough)
     ended = (active & opposes) | (failed & ~rose) | little
     run.status = pick(ended, code, run.status)
+    run.best = choose_by_run(against, there, run.best)
     run.waits = pick(found & again, 0 * run.waits, run.waits)
 
 

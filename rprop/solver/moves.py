@@ -45,7 +45,8 @@ def change_moves(
     # Where the zero is, as a part of the last move.
     part = (slope / (slope - last_slope)).astype(move.dtype, copy=False)
     if np.count_nonzero(flips):
-        np.putmask(update, flips, -(move * np.minimum(np.maximum(part, LEAST), MOST)))
+        # Of slopes beyond any number the part is NaN: most of the move is taken back.
+        np.putmask(update, flips, -(move * np.fmax(np.fmin(part, MOST), LEAST)))
         np.putmask(kept, flips, 0)
     if np.count_nonzero(shrinks):
         way = np.abs(move * part)

@@ -149,8 +149,8 @@ ROWS = [
            "is named."),
     Option("secant", None, "bool, optional", flag,
            "Where a slope changed sign, take back the part of the last move that the secant of the "
-           "slopes says, and go at most three times the way to its zero. By default as with learned "
-           "directions of no named variant."),
+           "slopes says; where it became smaller, go at most three times the way to its zero. On by "
+           "default, but off with a named variant or `basis` None."),
     Option("safeguard", None, '"armijo" or None, optional', choice("armijo"),
            "Every 50 iterations take a gradient step from the best point, as long as Armijo's rule "
            "accepts; see the notes. Costs a few evaluations."),
@@ -162,8 +162,9 @@ ROWS = [
            "size where that is larger. One number, or one for each variable. By default 1e-8, for "
            "float32 twice its machine epsilon."),
     Option("ftol", None, "float, optional", not_negative,
-           "Stop when within 20 iterations the best loss fell by at most "
-           "``ftol * max(|loss|, 1)``. By default 1e-14; 0 switches the criterion off."),
+           "Stop when within 20 iterations, or 40 where the last point is not the best, the best "
+           "loss fell by at most ``ftol * max(|loss|, 1)``. By default 1e-14; 0 switches the "
+           "criterion off."),
     Option("f_target", -math.inf, "float, optional", number,
            "Stop when the loss is at most this."),
     Option("maxiter", 10_000, "int, optional", not_negative, "Limit of the number of iterations."),
