@@ -1,10 +1,16 @@
 import os
 
-from hypothesis import settings
+from hypothesis import Phase, settings
 
-settings.register_profile("default", deadline=None, derandomize=True, print_blob=False)
-settings.register_profile("thorough", deadline=None, max_examples=2000)
-settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "default"))
+settings.register_profile(
+    "ci", deadline=None, derandomize=True, print_blob=False, stateful_step_count=20
+)
+settings.register_profile("fuzz", deadline=None, max_examples=10_000, print_blob=True)
+#: What `tests/mutate.py` asks for: that a test fails is enough, and by which example does not matter.
+settings.register_profile(
+    "mutants", settings.get_profile("ci"), max_examples=40, phases=[Phase.explicit, Phase.generate]
+)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
 
 
 def pytest_terminal_summary(terminalreporter):

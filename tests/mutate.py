@@ -18,15 +18,25 @@ import signal
 import sys
 import time
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 EXPLAINED = ROOT / "tests" / "mutants_explained.txt"
-TESTS = {  # the fast ones of a wing
-    "solver": ["tests/solver/test_engine.py"],
-    "rule": ["tests/rule/test_step.py", "tests/rule/test_reference.py"],
+RULE = ["step_arguments", "step_out", "variants", "step", "settings", "mistakes", "reference"]
+TESTS = {  # the fast ones of a module, or of its wing, the likeliest first
+    "solver": ["solver/test_engine.py"],
+    "solver/bounds": ["solver/test_bounds.py"],
+    "solver/directions": ["solver/test_directions.py"],
+    "rule": [f"rule/test_{name}.py" for name in RULE],
+    "rule/arrays": ["rule/test_arrays.py"],
+    "rule/blocks": [f"rule/test_{name}.py" for name in ("step_large", "settings", "blocks")],
+    "rule/compiled": ["rule/test_compiled.py"],
+    "rule/trees": ["rule/test_trees.py", "solver/test_structure.py"],
 }
-PRELOADED = ("numpy", "scipy.optimize", "pytest", "hypothesis", "hypothesis.stateful")
+PRELOADED = (  # what takes long to import, and is not ours
+    "numpy", "scipy.optimize", "pytest", "hypothesis.stateful", "torch", "array_api_compat.torch",
+)  # fmt: skip
 
 OPERATORS = {
     ast.Lt: (ast.LtE, ast.GtE), ast.LtE: (ast.Lt, ast.Gt), ast.Gt: (ast.GtE, ast.LtE),
@@ -39,6 +49,7 @@ NAMES = {
     "minimum": "maximum", "maximum": "minimum", "min": "max", "max": "min", "any": "all",
     "all": "any", "in_any_run": "in_every_run", "in_every_run": "in_any_run",
 }  # fmt: skip
+PLACES = {"here", "last", "best"}
 CHOICES = {"where", "choose_by_run"}  # (condition, one, other)
 SKIPPED = ast.Import, ast.ImportFrom, ast.JoinedStr
 DROPPED = {"clip", "astype", "copy", "abs", "sqrt", "sign"}  # f(x, ...) or x.f(...) becomes x
@@ -50,9 +61,10 @@ def edits(source):
     for parent, place, line, node in places(tree, "module"):
         if line.startswith(("OUTCOMES", "__all__")):
             continue  # texts
+        shown = line if len(line) < 200 else f"{line[:200]}..."
         for new in changes(node):
             old, now = (ast.unparse(part).splitlines()[0] for part in (node, new))
-            name = f"{place}: {old} -> {now}" + f"  in  {line}" * (line != old)
+            name = f"{place}: {old} -> {now}" + f"  in  {shown}" * (line != old)
             seen[name] += 1
             name += f" ({seen[name]})" * (seen[name] > 1)
             field, index = parent
@@ -87,17 +99,20 @@ def changes(node):
         case ast.Compare(ops=[op]):
             for kind in OPERATORS.get(type(op), ()):
                 yield ast.Compare(node.left, [kind()], node.comparators)
-        case ast.BinOp(op=op) | ast.BoolOp(op=op) if not isinstance(node, ast.UnaryOp):
+        case ast.BinOp(op=op) | ast.BoolOp(op=op):
             for kind in OPERATORS.get(type(op), ()):
                 edited = copy.copy(node)
                 edited.op = kind()
                 yield edited
+            yield from [node.left, node.right] if isinstance(node, ast.BinOp) else node.values
         case ast.UnaryOp():
             yield node.operand
         case ast.Constant(value=bool()):
             yield ast.Constant(not node.value)
         case ast.Constant(value=int() | float()):
-            yield ast.Constant(node.value + 1 if isinstance(node.value, int) else 2 * node.value)
+            yield ast.Constant(
+                node.value + 1 if isinstance(node.value, int) else 2 * node.value or 1.0
+            )
         case ast.If() | ast.While() | ast.IfExp():
             for value in (True, False):
                 edited = copy.copy(node)
@@ -110,6 +125,9 @@ def changes(node):
             yield ast.Pass()
         case ast.Call(func=ast.Name() | ast.Attribute()):
             yield from calls(node)
+        case ast.Attribute(attr=name) if name in PLACES:
+            for other in PLACES - {name}:
+                yield ast.Attribute(node.value, other, node.ctx)
 
 
 def calls(node):
@@ -129,6 +147,12 @@ def calls(node):
             yield node.func.value
         elif node.args:
             yield node.args[0]
+
+
+def tests_of(path):
+    """Return the tests that are to notice edits of a module."""
+    wing = path.parent.name
+    return [f"tests/{name}" for name in TESTS.get(f"{wing}/{path.stem}", TESTS[wing])]
 
 
 class Edited:
@@ -198,9 +222,11 @@ def main():
     given = parser.parse_args()
     os.chdir(ROOT)
     os.environ.update(PYTHONDONTWRITEBYTECODE="1", OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1")
+    os.environ["HYPOTHESIS_PROFILE"] = "mutants"
     sys.path.insert(0, str(ROOT))
     for name in PRELOADED:
-        importlib.import_module(name)
+        with suppress(ImportError):
+            importlib.import_module(name)
     explained = {line for line in EXPLAINED.read_text("utf-8").splitlines() if " -> " in line}
     todo = []
     for path in map(Path.resolve, given.modules):
@@ -213,9 +239,9 @@ def main():
         known = {name: found for name, found in known.items() if found != "SURVIVED"}
     given.results.parent.mkdir(parents=True, exist_ok=True)
     found = Counter()
-    unedited = {path.parent.name: path for _, path, _ in todo}
-    for wing, path in unedited.items():
-        tests = given.tests or TESTS[wing]
+    unedited = {path for _, path, _ in todo}
+    for path in unedited:
+        tests = given.tests or tests_of(path)
         if judge(path, ast.parse(path.read_text()), tests, given.limit) != "SURVIVED":
             sys.exit(f"the tests fail without an edit: {' '.join(tests)}")
     for i, (name, path, program) in enumerate(todo, 1):
@@ -223,7 +249,7 @@ def main():
             found["explained"] += 1
             continue
         if name not in known:
-            known[name] = judge(path, program, given.tests or TESTS[path.parent.name], given.limit)
+            known[name] = judge(path, program, given.tests or tests_of(path), given.limit)
             given.results.write_text(json.dumps(known, indent=1, ensure_ascii=False))
         found[known[name]] += 1
         print(f"\r{i}/{len(todo)} {dict(found)}", end="", file=sys.stderr, flush=True)

@@ -25,16 +25,28 @@ from typing import Any
 import numpy as np
 
 from rprop.rule.state import Array, RpropState
-from rprop.solver.per_run import choose_by_run
-from rprop.solver.run import Directions
+from rprop.solver.per_run import choose_by_run, in_any_run, pick
+from rprop.solver.run import Directions, Run
 
-__all__ = ["axes", "carry", "enter", "learn", "leave", "lengths"]
+__all__ = [
+    "adopt",
+    "axes",
+    "carry",
+    "enter",
+    "is_due",
+    "learn",
+    "leave",
+    "lengths",
+    "renew",
+    "slopes_along",
+]
 
 MOST, LEAST = 50, 5  # directions
 MEMORY = 200_000  # numbers that directions may take: with more variables there are fewer of them
 APART = 1e-3  # the part of the changes of slope against moves up to which axes are good enough
 PERIOD = 5, 10  # moves between two renewals: n, within these
 PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
+ALIKE = 1e-10  # the part of the squares of vectors below which they depend on each other
 NOTHING = 1e-12  # the part of the largest eigenvalue below which one says nothing
 
 
@@ -58,6 +70,23 @@ def axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Directions:
     )
 
 
+def adopt(run: Run, learned: bool) -> None:
+    """Let runs go on along directions to be learned, or along the axes again."""
+    if learned == (run.directions is not None):
+        return
+    delta, sign, update, loss = run.state
+    if learned:  # nothing is, yet, so that nothing changes
+        run.directions = axes(run.here.x.shape, run.here.x.dtype)
+        sign, update = (enter(run.directions, u).astype(u.dtype) for u in (sign, update))
+        delta = carry(run.directions, delta)
+    else:
+        assert run.directions is not None
+        delta = lengths(run.directions, delta).astype(delta.dtype)
+        sign, update = np.zeros(delta.shape, sign.dtype), np.zeros_like(delta)
+        run.directions = None
+    run.state = RpropState(delta, sign, update, loss)
+
+
 def split(directions: Directions) -> tuple[Array, bool]:
     """Return the directions, and whether they span everything, so that nothing is left."""
     k, n = directions.vectors.shape[-2:]
@@ -79,6 +108,13 @@ def enter(directions: Directions, x: Array) -> Array:
     v, whole = split(directions)
     z = times(v, x)
     return z if whole else np.concatenate([z, x - mix(z, v)], axis=-1)
+
+
+def slopes_along(run: Run) -> Array:
+    """Return the slope of runs along the directions of their steps."""
+    if run.directions is None:
+        return run.slope
+    return enter(run.directions, run.slope).astype(run.slope.dtype, copy=False)
 
 
 def leave(directions: Directions, u: Array) -> Array:
@@ -108,16 +144,16 @@ def lengths(directions: Directions, delta: Array) -> Array:
 
 def learn(directions: Directions, move: Array, change: Array, says: Array) -> Directions:
     """Collect a move and the change of the gradient over it, in the runs that it says something of."""
-    if not says.any():
+    if not in_any_run(says):
         return directions
-    moves, changes, collected = directions[2:]
+    vectors, values, moves, changes, collected = directions
     if says.ndim == 0:
         moves[collected], changes[collected] = move, change
     else:
         rows = np.flatnonzero(says)
         places = rows, collected[rows]
         moves[places], changes[places] = move[rows], change[rows]
-    return directions._replace(collected=(collected + says).astype(np.int32)[()])
+    return Directions(vectors, values, moves, changes, collected + says.astype(np.int32))
 
 
 def is_due(directions: Directions) -> Array:
@@ -128,29 +164,34 @@ def is_due(directions: Directions) -> Array:
 
 def estimate(directions: Directions) -> tuple[Array, Array]:
     """Return vectors and weights of the estimate of the Hessian, what was collected taken in."""
-    old, values, moves, changes, collected = directions
-    k, n = old.shape[-2:]
-    pairs = moves.shape[-2]
-    vectors = np.concatenate([old, np.zeros((*old.shape[:-2], pairs, n), old.dtype)], axis=-2)
-    weights = np.concatenate([values, np.zeros((*values.shape[:-1], pairs))], axis=-1)
-    for i in range(pairs):
-        size = length(moves[..., i, :])
-        s, y = moves[..., i, :] / size[..., None], changes[..., i, :] / size[..., None]
-        left = y - mix(weights * times(vectors, s), vectors)
-        size = length(left)
-        left = left / size[..., None]
-        cosine = (left * s).sum(axis=-1)
-        weight = size / cosine
-        says = (i < collected) & (np.abs(cosine) > PARALLEL) & (np.abs(weight) < np.inf)
-        vectors[..., k + i, :] = np.where(says[..., None], left, 0)
-        weights[..., k + i] = np.where(says, weight, 0)
-    return vectors, weights
+    old, values, moves, changes, _ = directions
+    rests = changes - np.matmul(np.matmul(moves, transposed(old)) * values[..., None, :], old)
+    weights, parts = np.zeros(rests.shape[:-1]), np.zeros(rests.shape[:-1] + rests.shape[-2:-1])
+    least = PARALLEL * length(moves)
+    for i in range(rests.shape[-2]):
+        rest = rests[..., i, :]
+        if i:
+            rest -= mix(parts[..., :i, i], rests[..., :i, :])
+        products = times(moves, rest)
+        own = products[..., i]
+        says = abs(own) > least[..., i] * np.sqrt(np.vecdot(rest, rest))
+        weights[..., i] = weight = pick(says, 1 / own, 0)
+        parts[..., i, :] = (products.T * weight).T
+    rests = np.where((weights != 0)[..., None], rests, 0)
+    sizes = length(rests)
+    vectors = np.concatenate([old, rests / sizes[..., None]], axis=-2)
+    return vectors, np.concatenate([values, weights * sizes * sizes], axis=-1)
 
 
 def length(x: Array) -> Array:
     """Return the Euclidean norm, or 1 where it is 0."""
-    size = np.sqrt((x * x).sum(axis=-1))
+    size = np.sqrt(np.vecdot(x, x))
     return np.where(size > 0, size, 1)[()]
+
+
+def transposed(vectors: Array) -> Array:
+    """Return vectors as columns."""
+    return vectors.swapaxes(-1, -2)
 
 
 def renew(
@@ -162,7 +203,9 @@ def renew(
     """
     old, whole = split(directions)
     k = old.shape[-2]
-    stays = on_their_own(directions)
+    stays = ~(directions.values != 0).any(axis=-1)
+    if stays.any():
+        stays = stays & on_their_own(directions)
     if stays.all():
         return directions._replace(collected=0 * directions.collected), state
     memory, weights = estimate(directions)
@@ -171,10 +214,10 @@ def renew(
     vectors, values = eigenvectors(memory, weights, k, pinned)
     vectors = vectors.astype(old.dtype, order="C")  # one layout: bits depend on it
     delta = state.delta.astype(old.dtype)
-    turn = np.matmul(old, vectors.swapaxes(-1, -2))
+    turn = np.matmul(old, transposed(vectors))
     squares = mix(delta[..., :k] ** 2, turn * turn)
     if not whole:
-        new = vectors - np.matmul(turn.swapaxes(-1, -2), old)
+        new = vectors - np.matmul(transposed(turn), old)
         squares = squares + times(new * new, delta[..., k:] ** 2)
     delta[..., :k] = np.sqrt(squares)
     forgotten = RpropState(
@@ -191,15 +234,15 @@ def renew(
 
 
 def on_their_own(directions: Directions) -> Array:
-    """Tell where coordinates do not interact yet: none had its slope change against its own move.
+    """Tell where coordinates do not interact: none had its slope change against its own move.
 
     So it is in a sum of convex functions of one variable each, whose directions are the axes.
     """
-    part = directions.moves * directions.changes
-    total, against = np.abs(part).sum(axis=-1), np.maximum(-part, 0).sum(axis=-1)
-    share = (against / np.where(total > 0, total, 1)).mean(axis=-1)
-    learned = (directions.values != 0).any(axis=-1)
-    return ~learned & (share <= APART)
+    _, _, moves, changes, _ = directions
+    total = np.vecdot(np.abs(moves), np.abs(changes))
+    against = (total - np.vecdot(moves, changes)) / 2
+    share: Array = (against / np.where(total > 0, total, 1)).mean(axis=-1)
+    return share <= APART
 
 
 def eigenvectors(
@@ -207,27 +250,32 @@ def eigenvectors(
 ) -> tuple[Array, Array]:
     """Return the k eigenvectors of Σ wᵢ vᵢ vᵢᵀ with the largest eigenvalues in magnitude."""
     vectors, weights = vectors.astype(float), weights.astype(float)  # LAPACK has no longdouble
+    weights = np.where(np.abs(weights) < np.inf, weights, 0)  # and cannot do with more than float
     n = vectors.shape[-1]
     if n <= vectors.shape[-2]:
-        full = np.matmul(vectors.swapaxes(-1, -2) * weights[..., None, :], vectors)
+        full = np.matmul(transposed(vectors) * weights[..., None, :], vectors)
         if pinned is not None:  # far from the other eigenvalues, and from each other
             scale = np.abs(full).sum(axis=(-1, -2))[..., None] + 1
             held = np.where(pinned, scale * (2 + np.arange(n) / n), 0)
             full = full + held[..., None] * np.eye(n)
         values, columns = np.linalg.eigh(full)
-        basis = columns.swapaxes(-1, -2)
         if pinned is not None:
-            values = np.where(
-                np.matmul(basis * basis, (1.0 * pinned)[..., None])[..., 0] > 0.5, 0, values
-            )
+            share = np.matmul((1.0 * pinned)[..., None, :], columns * columns)[..., 0, :]
+            values = np.where(share > 0.5, 0, values)
         if k == n:
-            return basis, values
+            return transposed(columns), values
     else:
-        q, r = np.linalg.qr(vectors.swapaxes(-1, -2))
-        values, inner = np.linalg.eigh(np.matmul(r * weights[..., None, :], r.swapaxes(-1, -2)))
-        basis = np.matmul(q, inner).swapaxes(-1, -2)
+        # Their products tell as much as a QR factorisation would, in an eighth of the time.
+        squares, turns = np.linalg.eigh(np.matmul(vectors, transposed(vectors)))
+        apart = squares > ALIKE * squares[..., -1:]
+        sizes = np.sqrt(np.where(apart, squares, 1))
+        parts = turns * (apart * sizes)[..., None, :]
+        values, inner = np.linalg.eigh(np.matmul(transposed(parts) * weights[..., None, :], parts))
+        columns = np.matmul(turns * (apart / sizes)[..., None, :], inner)
     order = np.argsort(-np.abs(values), axis=-1)[..., :k]
     values = np.take_along_axis(values, order, axis=-1)
-    basis = np.take_along_axis(basis, order[..., None], axis=-2)
     real = np.abs(values) > NOTHING * np.abs(values[..., :1])
-    return basis * real[..., None], values * real
+    basis = transposed(
+        np.take_along_axis(columns, order[..., None, :], axis=-1) * real[..., None, :]
+    )
+    return basis if n <= vectors.shape[-2] else np.matmul(basis, vectors), values * real

@@ -25,6 +25,7 @@ from rprop.solver.per_run import (
     in_any_run,
     in_every_run,
     largest_magnitude,
+    limit,
 )
 from rprop.solver.run import Evaluate, Point, Run, Settings
 from rprop.solver.stopping import RUNNING, judge, relative_gtol, wait
@@ -40,7 +41,6 @@ class Trial(NamedTuple):
 
     x: Array  # (..., n)
     state: RpropState | None  # what the state will be there; None in a search
-    along: Array | None  # (..., d) the slope along the directions of the step
     new: Array  # (...) whether it has to be evaluated
     known: Point  # what is known where it has not
 
@@ -59,13 +59,13 @@ def begin(
     x, many = start.x, start.x.shape[:-1]
     slope = slope_at(start, lower, upper, settings)
     unit = first_step.guess(x, lower, upper) if delta0 is None else np.broadcast_to(delta0, x.shape)
-    unit = np.clip(unit, *settings.step_sizes).astype(x.dtype)
+    unit = limit(unit, *settings.step_sizes).astype(x.dtype)
     zeros = np.zeros(many)[()]  # scalars, not arrays of no dimension: they are faster
     steep = largest_magnitude(slope)
     usable = are_finite(start.fun, largest_magnitude(start.jac))
     status = np.where(usable, np.where((lower == upper).all(axis=-1), 7, RUNNING), 3)
     learned = directions.axes(x.shape, x.dtype) if settings.learned else None
-    along = unit if learned is None else directions.carry(learned, unit)
+    delta = unit.copy() if learned is None else directions.carry(learned, unit)
     run = Run(
         index=index,
         lower=lower,
@@ -75,10 +75,11 @@ def begin(
         best=start,
         slope=slope,
         state=RpropState(
-            along.copy(), np.zeros(along.shape, np.int8), np.zeros_like(along), zeros * np.nan
+            delta, np.zeros(delta.shape, np.int8), np.zeros_like(delta), zeros * np.nan
         ),
         directions=learned,
-        along=None,
+        along=slope,
+        last_along=None,
         search=first_step.no_search(many, first_step.DONE),
         spacer=safeguard.start(many) if settings.safeguard else None,
         unit=unit,
@@ -93,8 +94,8 @@ def begin(
         nit=0,
         age=zeros.astype(np.int32),
     )
-    if settings.secant:
-        run.along = slopes_along(run)
+    run.along = directions.slopes_along(run)
+    run.last_along = run.along if settings.secant else None
     judge(run, steep, settings)
     if delta0 is None:
         first_step.search_first(run)
@@ -115,6 +116,12 @@ def resume(
     many = run.nfev.shape
     if settings.gtol is not None:
         run.gtol = alike(settings.gtol, many)
+    directions.adopt(run, settings.learned)
+    run.along = directions.slopes_along(run)
+    if not settings.secant:
+        run.last_along = None
+    elif run.last_along is None or run.last_along.shape != run.along.shape:
+        run.last_along = run.along
     if settings.safeguard and run.spacer is None:
         run.spacer = safeguard.start(many)
     usable = are_finite(again.fun, largest_magnitude(again.jac))
@@ -147,8 +154,8 @@ def restart(run: Run, start: Point, rows: Array, settings: Settings) -> None:
         run.search = choose_by_run(rows, first_step.no_search(run.nfev.shape), run.search)
     if run.spacer is not None:
         run.spacer = run.spacer._replace(searching=run.spacer.searching & ~rows)
-    if settings.secant:
-        run.along = slopes_along(run)
+    run.along = directions.slopes_along(run)
+    run.last_along = run.along if settings.secant else None
     run.steep = choose_by_run(rows, largest_magnitude(run.slope), run.steep)
     usable = are_finite(run.here.fun, largest_magnitude(run.here.jac))
     run.end(rows & ~usable, 3)
@@ -171,55 +178,57 @@ def searches(run: Run) -> Array:
 @quietly
 def propose(run: Run, settings: Settings) -> Trial:
     """Choose where to look next: the next step, or the next trial of runs that search."""
-    active, state, along = searches(run), None, None
+    active, state = searches(run), None
     if in_any_run(active):
         x = choose_by_run(active, first_step.propose_trial(run, settings), run.here.x)
     else:
         active = run.status == RUNNING
-        x, state, along = step(run, settings)
+        x, state = step(run, settings)
         if settings.safeguard:
             x, state = safeguard.replace(run, x, state)
         if settings.bounded:
             x, state = stay_inside(run, x, state)
     new, known = recognise(run, x, active)
-    return Trial(x, state, along, new, known)
+    return Trial(x, state, new, known)
 
 
-def step(run: Run, settings: Settings) -> tuple[Array, RpropState, Array]:
+def step(run: Run, settings: Settings) -> tuple[Array, RpropState]:
     """Take the step of the rule, along the learned directions if there are any.
 
-    Return where it leads, the state there, and the slope along the directions.
+    Return where it leads and the state there.
     """
-    along = run.slope
-    if run.directions is None:
-        origin = run.here.x
-    else:
-        along = directions.enter(run.directions, along).astype(run.slope.dtype)
-        origin = np.zeros_like(run.state.delta)
+    here, before, axes = run.here, run.state, run.directions is None
     x, state = rule.step(
-        origin, along, run.state, settings.etas, settings.step_sizes, settings.variant, run.here.fun
+        here.x if axes else before.delta,  # along directions only the move counts
+        run.along,
+        before,
+        settings.etas,
+        settings.step_sizes,
+        settings.variant,
+        here.fun,
     )
     # The loss again: one array instead of two, and a scalar of one run.
-    state = RpropState(*state[:3], run.here.fun)
+    state = RpropState(*state[:3], here.fun)
     if settings.secant:
-        assert run.along is not None
-        state = secant(run.state, state, along, run.along)
-        x = origin + state.prev_update
+        assert run.last_along is not None
+        secant(before, state, run.along, run.last_along)
     if run.directions is not None:
         move = directions.leave(run.directions, state.prev_update)
-        x = (run.here.x + move).astype(run.here.x.dtype)
-    return x, state, along
+        x = (here.x + move).astype(here.x.dtype, copy=False)
+    elif settings.secant:
+        x = here.x + state.prev_update
+    return x, state
 
 
 def stay_inside(run: Run, x: Array, state: RpropState) -> tuple[Array, RpropState]:
     """Stop a step at the bounds, and remember the move that was really made."""
     here = run.here.x
     if run.directions is None:
-        inside = np.clip(x, run.lower, run.upper)
+        inside = limit(x, run.lower, run.upper)
         made = np.where(inside == x, state.prev_update, inside - here)
         return inside, state._replace(prev_update=made)
     pinned = held(run)  # along a direction, it would move with the others
-    inside = np.clip(np.where(pinned, here, x), run.lower, run.upper)
+    inside = limit(np.where(pinned, here, x), run.lower, run.upper)
     stopped = ~in_all_coordinates((inside == x) & ~pinned)
     if in_any_run(stopped):
         made = directions.enter(run.directions, inside - here).astype(state.prev_update.dtype)
@@ -276,12 +285,14 @@ def absorb(run: Run, trial: Trial, there: Point, settings: Settings) -> None:
         steep = accept(run, trial, there, usable, steep, settings)
     run.slope = slope_at(run.here, run.lower, run.upper, settings)
     if trial.state is None:
+        run.along = directions.slopes_along(run)
         run.end(searches(run) & (run.nfev + settings.cost > settings.maxfev), 2)
         if in_any_run(searches(run)):
             return
         steep = largest_magnitude(run.slope)
     if run.directions is not None and in_any_run(due := directions.is_due(run.directions)):
         renew(run, due, settings)
+    run.along = directions.slopes_along(run)
     # The first search is the first iteration; a later one belongs to the iteration before it.
     if trial.state is not None or not in_any_run(run.age):
         run.nit += 1
@@ -312,7 +323,7 @@ def accept(
         move, change = trial.x - run.here.x, there.jac - run.here.jac
         run.directions = directions.learn(run.directions, move, change, usable & trial.new)
     if settings.secant:
-        run.along = trial.along
+        run.last_along = run.along
     run.last = choose_by_run(moved, run.here, run.last)
     run.here, run.state = there, trial.state
     if settings.safeguard:
@@ -326,13 +337,6 @@ def accept(
     if not in_any_run(lost):
         return steep
     return largest_magnitude(slope_at(run.here, run.lower, run.upper, settings))
-
-
-def slopes_along(run: Run) -> Array:
-    """Return the slopes along the directions of the step."""
-    if run.directions is None:
-        return run.slope
-    return directions.enter(run.directions, run.slope).astype(run.slope.dtype)
 
 
 def retreat(run: Run, lost: Array, settings: Settings) -> None:

@@ -16,6 +16,7 @@ from rprop.solver.per_run import (
     in_all_coordinates,
     in_any_run,
     largest_magnitude,
+    limit,
     pick,
 )
 from rprop.solver.run import Point, Run, Search, Settings
@@ -31,7 +32,9 @@ __all__ = [
 ]
 
 DONE, REST, LOOK, SHRINK, GROW, OPPOSITE = np.arange(-1, 5, dtype=np.int8)
-SHORTEST, LONGEST = 4.0**-30, 2.0**30  # trials as parts of the first
+TIMES = 4.0  # how much longer or shorter the next trial is
+SHORTEST, LONGEST = TIMES**-30, TIMES**15  # trials as parts of the first
+STRAIGHT = 0.9  # the part of its slope that a loss has kept after a step too short to show a curve
 #: The status of a run whose first search finds no smaller loss, and those that searches end with.
 FIRST, UNUSABLE, WRONG, SHORT = np.array([10, 8, 9, 12], np.int8)
 LONGER = 1024  # how much longer than the shortest trial the one against the gradient is
@@ -94,6 +97,7 @@ def search_again(run: Run, rows: Array, reason: Array, settings: Settings) -> No
     run.here = choose_by_run(rows, run.best, run.here)
     run.last = choose_by_run(rows, run.best, run.last)
     run.slope = slope_at(run.here, run.lower, run.upper, settings)
+    run.along = directions.slopes_along(run)
     search = no_search(run.nfev.shape, LOOK)
     search = search._replace(factor=pick(way > 0, way, afresh), reason=reason)
     run.search = choose_by_run(rows, search, run.search)
@@ -102,7 +106,7 @@ def search_again(run: Run, rows: Array, reason: Array, settings: Settings) -> No
 def lengths(run: Run, settings: Settings) -> Array:
     """Return the step sizes of the next trial."""
     low, high = settings.step_sizes
-    delta = np.clip(run.search.factor[..., None] * run.unit, low, high)
+    delta = limit(run.search.factor[..., None] * run.unit, low, high)
     return delta.astype(run.unit.dtype)
 
 
@@ -112,33 +116,36 @@ def propose_trial(run: Run, settings: Settings) -> Array:
     move = -np.sign(run.slope) * delta
     if in_any_run(phase == OPPOSITE):
         move = np.where((phase == OPPOSITE)[..., None], -move, move)
-    if in_any_run(phase == GROW):  # from the trial before, of half the length, in its direction
+    if in_any_run(phase == GROW):  # on from the trial before, in its direction
         size = delta.shape[-1]
         signs, before = run.state.prev_sign[..., -size:], run.state.delta[..., -size:]
         move = np.where((phase == GROW)[..., None], -(signs * (delta - before)), move)
-    x: Array = np.clip(run.here.x + move, run.lower, run.upper).astype(run.here.x.dtype)
+    x: Array = limit(run.here.x + move, run.lower, run.upper).astype(run.here.x.dtype)
     return x
 
 
 def absorb_trial(
     run: Run, x: Array, there: Point, usable: Array, active: Array, settings: Settings
 ) -> None:
-    """Judge a trial: doubling goes on while the loss falls, quartering until it does not rise.
+    """Judge a trial: steps grow while the loss falls along a line, or shrink until it does not rise.
 
-    An equal loss is a plateau, and accepted, as quartering would not lead off it; but after a rise,
-    steps may have become so short that losses are equal by rounding, which says nothing.
+    Once the slope has changed, the moves to come know more than a longer trial would. An equal loss
+    is a plateau, and accepted, as shorter steps would not lead off it; but after a rise, steps may
+    have become so short that losses are equal by rounding, which says nothing.
     """
     here, (phase, factor, reason, rose, lost) = run.here, run.search
     moved = ~in_all_coordinates(x == here.x)
     lower, equal = usable & (there.fun < here.fun), usable & (there.fun == here.fun)
-    promised = (np.abs(run.slope) * np.abs(x - here.x)).sum(axis=-1)
+    way = x - here.x
+    promised = (np.abs(run.slope) * np.abs(way)).sum(axis=-1)
     exact = settings.exact * np.abs(here.fun)  # what rounding may do to a loss
     visible = moved & (promised > exact)
     shrinks, opposes = (phase == LOOK) | (phase == SHRINK), phase == OPPOSITE
     again = reason != FIRST
     plateau = equal & ((phase == LOOK) | ((phase == SHRINK) & visible))
     found = active & moved & ~opposes & (lower | plateau)
-    grows = found & lower & (phase != SHRINK) & ~again & (factor < LONGEST)
+    straight = np.vecdot(there.jac, way) < STRAIGHT * np.vecdot(run.slope, way)
+    grows = found & lower & straight & (phase != SHRINK) & ~again & (factor < LONGEST)
     rose = rose | (active & usable & (there.fun > here.fun))
     lost = lost | (active & ~usable)
     fell = here.fun - there.fun
@@ -150,17 +157,19 @@ def absorb_trial(
     goes_on = active & shrinks & ~found & ~failed
     phase = pick(goes_on, SHRINK, pick(grows, GROW, pick(turns, OPPOSITE, DONE)))
     phase = pick(active, phase, run.search.phase)
-    factor = pick(goes_on, factor / 4, pick(grows, factor * 2, factor))
+    factor = pick(goes_on, factor / TIMES, pick(grows, factor * TIMES, factor))
     factor = pick(turns, factor * LONGER, factor)
     run.search = Search(phase, factor, reason, rose, lost)
 
     proves = (reason == 4) | (reason == 5)  # finding nothing confirms what was doubted
     nothing = pick(proves, reason, pick(rose, FIRST, pick(lost, UNUSABLE, SHORT)))
     enough = (settings.exact + settings.ftol) * np.maximum(1, np.abs(here.fun))
-    code = pick(opposes & lower & (fell > enough), WRONG, nothing)
+    against = active & opposes & lower
+    code = pick(against & (fell > enough), WRONG, nothing)
     little = found & proves & (fell <= enough)
     ended = (active & opposes) | (failed & ~rose) | little
     run.status = pick(ended, code, run.status)
+    run.best = choose_by_run(against, there, run.best)
     run.waits = pick(found & again, 0 * run.waits, run.waits)
 
 
@@ -171,20 +180,19 @@ def accept(run: Run, x: Array, there: Point, found: Array, settings: Settings) -
     grown, first = run.search.phase == GROW, found & (run.search.reason == FIRST)
     delta, here = lengths(run, settings), run.here
     signs = np.sign(run.slope)
-    undoes = settings.variant.on_flip == "undo"  # half the step back is the trial before this one
+    undoes = settings.variant.on_flip == "undo"  # the whole step, back to the start
     origin = choose_by_run(grown, run.last if undoes else here, here)
-    update, along, steps = (x - origin.x).astype(x.dtype), run.slope, delta
+    update, steps = (x - origin.x).astype(x.dtype), delta
     if run.directions is not None:
-        update, along, signs = (
-            directions.enter(run.directions, array).astype(array.dtype)
-            for array in (update, run.slope, signs)
+        update, signs = (
+            directions.enter(run.directions, array).astype(array.dtype) for array in (update, signs)
         )
         steps = directions.carry(run.directions, delta)
         says = found & ~grown
         change = there.jac - here.jac
         run.directions = directions.learn(run.directions, x - here.x, change, says)
     if settings.secant:
-        run.along = choose_by_run(found, along, run.along)
+        run.last_along = choose_by_run(found, run.along, run.last_along)
     # Signs and moves along directions that were learned say nothing of a step along the axes.
     signs = np.sign(signs).astype(np.int8) * first[..., None]
     signs = choose_by_run(grown, run.state.prev_sign, signs)

@@ -141,8 +141,8 @@ ROWS = [
     Option("delta0", "auto", '"auto" or array_like, optional', start_size,
            'The first step size. "auto" is a tenth of ``|x0|`` (where x0 is 0, of the median of '
            "the other components; 0.1 if all are 0; at most a tenth of the distance between "
-           "bounds) times a fixed factor from 0.9 to 1, doubled or quartered along the first move "
-           "as long as that lowers the loss."),
+           "bounds) times a fixed factor from 0.9 to 1; then four times longer as long as the loss "
+           "falls along a line, or four times shorter until it does not rise."),
     Option("basis", "auto", '"learned", "auto" or None, optional', choice("learned", "auto"),
            "Take the steps along learned directions instead of the axes, for narrow valleys that "
            'lie across them. None is the published rule. "auto" is "learned" unless a `variant` '
@@ -162,8 +162,9 @@ ROWS = [
            "size where that is larger. One number, or one for each variable. By default 1e-8, for "
            "float32 twice its machine epsilon."),
     Option("ftol", None, "float, optional", not_negative,
-           "Stop when within 20 iterations the best loss fell by at most "
-           "``ftol * max(|loss|, 1)``. By default 1e-14; 0 switches the criterion off."),
+           "Stop when within 20 iterations, or 40 where the last point is not the best, the best "
+           "loss fell by at most ``ftol * max(|loss|, 1)``. By default 1e-14; 0 switches the "
+           "criterion off."),
     Option("f_target", -math.inf, "float, optional", number,
            "Stop when the loss is at most this."),
     Option("maxiter", 10_000, "int, optional", not_negative, "Limit of the number of iterations."),

@@ -36,6 +36,11 @@ def largest_magnitude(values: Array) -> Array:
     return result  # type: ignore[no-any-return]
 
 
+def limit(values: Array, low: Any, high: Any) -> Array:
+    """Limit to [low, high]; `np.clip` takes three times as long for few numbers."""
+    return np.minimum(np.maximum(values, low), high)
+
+
 def in_all_coordinates(flags: Array) -> Array:
     """Tell for each run whether it is so in all coordinates."""
     if flags.ndim == 1:

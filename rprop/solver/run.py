@@ -95,7 +95,8 @@ class Run:
     slope: Array  # (..., n) the gradient less what pushes against a bound
     state: RpropState  # along the directions, if there are any
     directions: Directions | None
-    along: Array | None  # (..., d) the last slope along the directions, for secant moves
+    along: Array  # (..., d) the slope along the directions
+    last_along: Array | None  # (..., d) the same where the last step began, for secant moves
     search: Search
     spacer: Spacer | None
     unit: Array  # (..., n) what xtol is relative to where x is small

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from rprop.rule.state import Array, RpropState
-from rprop.solver.per_run import choose_by_run, in_any_run, in_every_run, largest_magnitude
+from rprop.solver.per_run import choose_by_run, in_any_run, in_every_run, largest_magnitude, limit
 from rprop.solver.run import Run, Spacer
 
 __all__ = ["accept", "replace", "start"]
@@ -38,7 +38,7 @@ def replace(run: Run, x: Array, state: RpropState) -> tuple[Array, RpropState]:
     if not in_any_run(due):
         return x, state
     trial = run.best.x - length[..., None] * run.best.jac
-    trial = np.clip(trial, run.lower, run.upper).astype(x.dtype)
+    trial = limit(trial, run.lower, run.upper).astype(x.dtype)
     forgotten = state._replace(prev_sign=0 * state.prev_sign, prev_update=0 * state.prev_update)
     return choose_by_run(due, trial, x), choose_by_run(due, forgotten, state)
 

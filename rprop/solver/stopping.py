@@ -20,6 +20,7 @@ from rprop.solver.per_run import (
     in_all_coordinates,
     in_any_run,
     largest_magnitude,
+    pick,
 )
 from rprop.solver.run import Run, Settings
 
@@ -117,7 +118,7 @@ OUTCOMES = {
     99: Outcome(False, "`callback` raised `StopIteration`.", "As your callback meant it."),
 }
 
-WINDOW = 20  # iterations over which ftol looks for progress
+WINDOW = 20, 40  # iterations over which ftol looks for progress, at the best point and elsewhere
 SMALL = 1e-4  # the part of the slope at the start below which a slope is no reason to doubt
 ONE = np.int32(1)
 IDLE = 1000  # iterations without an evaluation after which nothing more is to be expected
@@ -130,7 +131,7 @@ def judge(run: Run, steep: Array, settings: Settings) -> None:
     at_best = here.fun <= lowest
     flat = (steep <= run.gtol) & at_best
     still = is_settled(run, settings) if here.x.size else never
-    idle = run.waits >= WINDOW if settings.ftol else never
+    idle = run.waits >= pick(at_best, *WINDOW) if settings.ftol else never
     reached, fallen = lowest <= settings.f_target, lowest < settings.bottom
     spent, unseen = run.nfev + settings.cost > settings.maxfev, run.unseen >= IDLE
     late = run.nit >= settings.maxiter
@@ -174,12 +175,13 @@ def is_settled(run: Run, settings: Settings) -> Array:
             if not in_any_run(still):
                 return still
         return in_all_coordinates(within(xtol, *numbers))
-    size = np.maximum(largest_magnitude(x), largest_magnitude(unit))
-    still = delta.min(axis=-1) <= (xtol if isinstance(xtol, float) else xtol.max()) * size
+    delta = delta * (run.along != 0)
+    longest = xtol if isinstance(xtol, float) else xtol.max()
+    longest = longest * np.maximum(largest_magnitude(x), largest_magnitude(unit))
+    still = largest_magnitude(delta) <= x.shape[-1] ** 0.5 * longest  # or some length is greater
     if not in_any_run(still):
         return still
-    sloping = directions.enter(run.directions, run.slope) != 0
-    lengths = directions.lengths(run.directions, delta * sloping)
+    lengths = directions.lengths(run.directions, delta)
     return still & in_all_coordinates(within(xtol, lengths, x, unit, run.slope))
 
 

@@ -328,7 +328,7 @@ def test_a_program_on_its_standard_streams(tmp_path, monkeypatch, damage, messag
     monkeypatch.setenv("PYTHONPATH", str(Path(__file__).parents[2]))
     path = tmp_path / "speaker.py"
     path.write_text(SPEAKER.format(damage=damage), encoding="utf-8")
-    cases = core("irprop-")[: 2 if message else None]
+    cases = core("irprop-")[: 2 if message else 4]
     report = check(Process.of(f"{sys.executable} {path}", timeout=2), cases=cases)
     if message is None:
         report.assert_ok()

@@ -12,7 +12,7 @@ from rprop.rule import blocks
 from rprop.rule import step as core
 from tests.strategies import bits, rows
 
-SIZE = blocks.SCRATCH // 4 + 17  # some blocks and a rest
+SIZE = core.SMALL + 17
 
 
 def problem(seed, dtype, shape):
@@ -77,6 +77,7 @@ def test_blocks_equal_the_whole_to_the_bit(
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RPROP_NUM_THREADS", threads)
         patch.setattr(blocks, "SHARE", 1000)
+        patch.setattr(blocks, "SCRATCH", SIZE * 8)  # some blocks and a rest
         found = rprop_step(params, grads, state, **options)
     assert bits(*found) == bits(*expected)
 

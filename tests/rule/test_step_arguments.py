@@ -39,6 +39,7 @@ BAD = [
     ({"where": [1, 0]}, TypeError, "where must be an array of bool; got dtype int64"),
     ({"where": [True] * 3}, ValueError, "where must broadcast against params"),
     ({"out": np.zeros(2)}, TypeError, r"out must be a pair \(params, RpropState\)"),
+    ({"out": (np.zeros(2), STATE[:3])}, TypeError, r"out must be a pair \(params, RpropState\)"),
     ({"out": ([0.0, 0.0], STATE)}, TypeError, "out must hold ndarrays; got params of type list"),
     ({"out": (np.zeros(3), STATE)}, ValueError, "out must hold params of shape"),
     ({"out": (np.zeros(2, "f4"), STATE)}, ValueError, "out must hold params of shape"),

@@ -32,6 +32,8 @@ WAYS = [
     {"safeguard": True, **LEARNED, "gtol": 0.0, "ftol": 1e-6},
     {"xtol": 0.02, "gtol": 0.0, "step_sizes": (1e-3, 0.5)},
     {"xtol": 0.02, "gtol": 0.0, **LEARNED},
+    {"xtol": np.array([0.03, 0.01, 0.02, 0.1]), "gtol": 0.0},
+    {"xtol": np.array([0.01, 0.03, 0.1, 0.02]), "gtol": 0.0, **LEARNED},
     {"delta0": 0.05, "f_target": -1.5, "ftol": 0.3},
 ]
 
@@ -107,6 +109,8 @@ def settings_of(way, n, box):
     """Return the settings of a twin and those of the engine."""
     given = PLAIN | way | {"variant": VARIANTS[(PLAIN | way)["variant"]]}
     delta0 = None if given["delta0"] is None else np.full(n, given["delta0"])
+    if np.ndim(given["xtol"]):
+        given["xtol"] = given["xtol"][:n]
     limits = {"exact": 4 * np.finfo(float).eps, "bottom": -(np.finfo(float).max ** 0.75)}
     own = {"delta0": delta0, "bounded": box is not None, "cost": np.int32(1)}
     ours = Settings(**given | limits | own)

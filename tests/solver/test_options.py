@@ -1,6 +1,7 @@
 """The table of options against signatures, docstrings and what the doors do with them."""
 
 import inspect
+import itertools
 import math
 import re
 from pathlib import Path
@@ -210,3 +211,37 @@ def test_the_page_says_what_switches_off_what_the_default_adds(added, code):
 def test_the_table_of_the_page_was_found():
     assert {code for _, code in ADDED} == set(OFF)
     assert f"for the first {FEW} variables" in SCIPY_PAGE
+
+
+WAYS = (
+    {},
+    {"variant": "irprop+"},
+    {"variant": "rprop-", "secant": True},
+    {"basis": "learned", "secant": False},
+    {"safeguard": "armijo"},
+)
+
+
+@pytest.mark.parametrize("size", [2, 60])
+@pytest.mark.parametrize(("first", "then"), list(itertools.permutations(WAYS, 2)))
+def test_a_run_goes_on_with_other_options(first, then, size):
+    x0 = np.tile([-1.2, 1.0], size // 2)
+    early = minimize_rprop(rosen, x0, jac=rosen_der, maxiter=17, **first)
+    late = minimize_rprop(rosen, x0, jac=rosen_der, maxiter=30, state=early.state, **then)
+    assert late.nit == 30
+    assert late.fun < early.fun
+    again = minimize_rprop(rosen, x0, jac=rosen_der, maxiter=30, state=late.state, **first)
+    assert again.fun < late.fun
+
+
+def test_directions_begun_late_are_the_axes_at_first():
+    options = {"variant": "irprop+", "delta0": 0.1, "return_all": True}
+    x0 = np.tile([-1.2, 1.0], 30)
+    early = minimize_rprop(rosen, x0, jac=rosen_der, maxiter=3, **options)
+    going_on = {"jac": rosen_der, "state": early.state, "maxiter": 8, **options}
+    axes, learned = (minimize_rprop(rosen, x0, basis=b, **going_on) for b in (None, "learned"))
+    np.testing.assert_array_equal(learned.allvecs, axes.allvecs)
+    assert not np.array_equal(
+        minimize_rprop(rosen, x0, basis="learned", **going_on | {"maxiter": 60}).x,
+        minimize_rprop(rosen, x0, **going_on | {"maxiter": 60}).x,
+    )

@@ -226,6 +226,8 @@ class Twin:
         lower = usable(there) and there.fun < here.fun
         promised = (np.abs(self.slope) * np.abs(x - here.x)).sum()
         moved = (x != here.x).any()
+        way = x - here.x
+        straight = np.vecdot(there.jac, way) < 0.9 * np.vecdot(self.slope, way)
         visible = moved and promised > 4 * EPS * abs(here.fun)
         self.rose |= usable(there) and there.fun > here.fun
         self.saw_unusable |= not usable(there)
@@ -239,17 +241,19 @@ class Twin:
         ends = None
         if phase == OPPOSITE:
             ends = 9 if lower and here.fun - there.fun > enough else nothing
+            if lower:
+                self.best = there
         elif moved and (lower or level):
             self.take(x, there, delta, phase, fresh)
-            if lower and phase != SHRINK and fresh:
-                self.phase, self.factor = GROW, 2 * self.factor
+            if lower and straight and phase != SHRINK and fresh:
+                self.phase, self.factor = GROW, 4 * self.factor
             if not fresh:
                 self.waits = 0
             if self.reason in (4, 5) and here.fun - there.fun <= enough:
                 ends = nothing
         elif phase == GROW:
             pass
-        elif visible and self.factor > max(0 if fresh else s.xtol, 4.0**-30):
+        elif visible and self.factor > max(0 if fresh else np.min(s.xtol), 4.0**-30):
             self.phase, self.factor = SHRINK, self.factor / 4
         elif self.rose:
             self.phase, self.factor = OPPOSITE, self.factor * 1024
@@ -296,7 +300,7 @@ class Twin:
         at_best = here.fun <= best.fun
         steep = largest(self.slope)
         still = self.settled()
-        idle = s.ftol > 0 and self.waits >= 20
+        idle = s.ftol > 0 and self.waits >= (20 if at_best else 40)
         settled = still or idle
         proven = settled and at_best and not self.blocked and steep <= 1e-4 * self.steep
         reasons = [
@@ -323,12 +327,21 @@ class Twin:
     def settled(self):
         xtol, delta = self.s.xtol, self.state[0]
         if self.directions is not None:
-            if min(delta) > xtol * max(largest(self.here.x), largest(self.unit)):
+            delta = delta * (self.enter(self.slope) != 0)
+            longest = np.max(xtol) * max(largest(self.here.x), largest(self.unit))
+            if largest(delta) > len(self.here.x) ** 0.5 * longest:
                 return False
-            delta = directions.lengths(self.directions, delta * (self.enter(self.slope) != 0))
+            delta = directions.lengths(self.directions, delta)
         return all(
-            d <= xtol * abs(x) or d <= xtol * u or g == 0
-            for d, x, u, g in zip(delta, self.here.x, self.unit, self.slope, strict=True)
+            d <= own * abs(x) or d <= own * u or g == 0
+            for d, x, u, g, own in zip(
+                delta,
+                self.here.x,
+                self.unit,
+                self.slope,
+                xtol + np.zeros(len(self.slope)),
+                strict=True,
+            )
         )
 
 
@@ -341,7 +354,7 @@ def secant(slope, last_slope, delta, prev_sign, move, new_delta, new_sign, updat
     agreement = sign(slope) * prev_sign
     zero = slope / (1 if slope == last_slope else slope - last_slope)
     if agreement < 0 and move:
-        return new_delta, 0, -move * min(max(zero, 0.05), 0.95)
+        return new_delta, 0, -move * (0.95 if math.isnan(zero) else min(max(zero, 0.05), 0.95))
     if agreement > 0 and move and abs(slope) < abs(last_slope):
         way = abs(move * zero)
         new_delta = max(new_delta, min(way, 2 * delta))

@@ -1,0 +1,329 @@
+"""Learned directions against their definitions, written with one number after the other.
+
+Sums are taken in another order here, so that numbers agree to rounding only: 1e-11 of the largest, or
+of 1. Where numbers are small multiples of powers of two, nothing is rounded and they are equal.
+"""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rprop.rule.state import RpropState
+from rprop.solver import directions
+from rprop.solver.run import Directions
+
+
+@pytest.fixture(autouse=True)
+def quietly():
+    """As the engine calls them: what overflows is judged."""
+    with np.errstate(all="ignore"):
+        yield
+
+
+def close(found, expected):
+    size = np.max(np.abs(expected), initial=1)
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-11 * size)
+
+
+def dot(a, b):
+    return sum(x * y for x, y in zip(a, b, strict=True))
+
+
+def along(vectors, x):
+    """The slopes along the directions, and what is left along the axes, if they are fewer."""
+    z = [dot(v, x) for v in vectors]
+    if len(vectors) == len(x):
+        return z
+    return z + [x[i] - sum(z[j] * v[i] for j, v in enumerate(vectors)) for i in range(len(x))]
+
+
+def away(vectors, u):
+    """The move; steps along the axes without what is along the directions."""
+    k, n = len(vectors), len(vectors[0])
+    move = list(u[k:]) if k < n else [0.0] * n
+    parts = [u[j] - (dot(v, u[k:]) if k < n else 0) for j, v in enumerate(vectors)]
+    return [move[i] + sum(parts[j] * v[i] for j, v in enumerate(vectors)) for i in range(n)]
+
+
+def hessian(vectors, values, moves, changes):
+    """Σ λ v vᵀ, then the formula of rank one for every move in turn, where it is stable."""
+    n = len(vectors[0])
+    M = np.zeros((n, n))
+    for value, v in zip(values, vectors, strict=True):
+        M += value * np.outer(v, v)
+    for s, y in zip(moves, changes, strict=True):
+        r = y - M @ s
+        if abs(dot(r, s)) > 1e-8 * np.linalg.norm(r) * np.linalg.norm(s):
+            M = M + np.outer(r, r) / dot(r, s)
+    return M
+
+
+def some(seed, n, k, pairs=None, learned=True):
+    """Return directions that were learned, with new moves over a quadratic."""
+    rng = np.random.default_rng(seed)
+    pairs = pairs or directions.sizes(n)[1]
+    vectors = np.linalg.qr(rng.normal(size=(n, n)))[0][:k].copy()
+    H = rng.normal(size=(n, n))
+    moves = rng.normal(size=(pairs, n))
+    values = rng.choice([-1, 1], k) * np.arange(1.0, k + 1) * learned
+    return Directions(vectors, values, moves, moves @ (H + H.T), np.int32(pairs))
+
+
+def state_of(d, seed=0):
+    k, n = d.vectors.shape
+    size = n if k == n else k + n
+    rng = np.random.default_rng(seed)
+    signs = rng.choice(np.array([-1, 1], np.int8), size)
+    return RpropState(rng.uniform(0.1, 2, size), signs, rng.normal(size=size), np.float64(3.0))
+
+
+SHAPES = [(1, 1), (2, 2), (4, 4), (4, 1), (6, 3), (30, 2)]
+
+
+@pytest.mark.parametrize(
+    ("n", "expected"),
+    [(1, (1, 5)), (5, (5, 5)), (6, (6, 6)), (10, (10, 10)), (11, (11, 10)), (50, (50, 10)),
+     (51, (50, 10)), (4000, (50, 10)), (4001, (49, 10)), (33_333, (6, 10)), (40_001, (5, 10)),
+     (10**6, (5, 10))],
+)  # fmt: skip
+def test_how_many_directions_and_moves(n, expected):
+    assert directions.sizes(n) == expected
+
+
+def test_it_begins_with_the_axes():
+    few = directions.axes((2, 3), np.dtype(np.float32))
+    assert [part.dtype for part in few] == [np.float64] * 4 + [np.int32]
+    assert [part.shape for part in few] == [(2, 3, 3), (2, 3), (2, 5, 3), (2, 5, 3), (2,)]
+    assert (few.vectors == np.eye(3)).all()
+    assert not any(part.any() for part in few[1:])
+    assert not np.shares_memory(few.moves, few.changes)
+    many = directions.axes((51,), np.dtype(float))
+    assert (many.vectors.shape, many.vectors.any(), many.collected) == ((50, 51), False, 0)
+    assert directions.axes((2,), np.dtype(np.longdouble)).vectors.dtype == np.longdouble
+
+
+@pytest.mark.parametrize(("n", "k"), SHAPES)
+def test_coordinates(n, k):
+    d = some(0, n, k)
+    x = np.random.default_rng(1).normal(size=n)
+    z = directions.enter(d, x)
+    close(z, along(d.vectors, x))
+    close(directions.leave(d, z), x)
+    u = np.random.default_rng(2).normal(size=len(z))
+    close(directions.leave(d, u), away(d.vectors, u))
+    if k < n:  # a step along the axes is none along a direction
+        rest = directions.leave(d, np.r_[np.zeros(k), u[k:]])
+        assert np.abs(d.vectors @ rest).max() < 1e-11
+
+
+@pytest.mark.parametrize(("n", "k"), SHAPES)
+def test_step_sizes(n, k):
+    d = some(0, n, k)
+    delta = np.random.default_rng(1).uniform(0.1, 3, n)
+    own = [sum((v[i] * delta[i]) ** 2 for i in range(n)) ** 0.5 for v in d.vectors]
+    carried = directions.carry(d, delta)
+    close(carried, own if k == n else [*own, *delta])
+    squares = [sum((v[i] * own[j]) ** 2 for j, v in enumerate(d.vectors)) for i in range(n)]
+    if k < n:
+        squares = [square + delta[i] ** 2 for i, square in enumerate(squares)]
+    close(directions.lengths(d, carried), np.sqrt(squares))
+    assert directions.carry(d, delta.astype(np.float32)).dtype == np.float32
+
+
+def test_what_is_collected():
+    d = directions.axes((2,), np.dtype(float))
+    for i in range(5):
+        assert not directions.is_due(d)
+        same = directions.learn(d, np.ones(2), np.ones(2), np.bool_(False))
+        assert same is d
+        d = directions.learn(d, np.full(2, i + 1.0), np.full(2, -i - 1.0), np.bool_(True))
+        assert (d.collected, d.collected.dtype) == (i + 1, np.int32)
+    assert directions.is_due(d)
+    assert d.moves.tolist() == [[i, i] for i in (1, 2, 3, 4, 5)]
+    assert d.changes.tolist() == [[-i, -i] for i in (1, 2, 3, 4, 5)]
+
+
+def test_what_is_collected_of_many_runs():
+    d = directions.axes((3, 2), np.dtype(float))
+    for says in ([True, False, False], [True, True, False]):
+        move = np.arange(6.0).reshape(3, 2) + 1
+        d = directions.learn(d, move, 2 * move, np.array(says))
+    assert d.collected.tolist() == [2, 1, 0]
+    assert d.moves[:, :2].tolist() == [[[1, 2], [1, 2]], [[3, 4], [0, 0]], [[0, 0], [0, 0]]]
+    assert (d.changes == 2 * d.moves).all()
+    assert directions.is_due(d._replace(collected=np.array([4, 5, 6]))).tolist() == [
+        *(False, True, True)
+    ]
+
+
+@pytest.mark.parametrize(("n", "k"), SHAPES)
+@pytest.mark.parametrize("kind", ["learned", "from nothing", "one move twice", "none", "crosswise"])
+def test_the_estimate_is_the_formula_of_rank_one(n, k, kind):
+    d = some(3, n, k, pairs=min(n + 1, 4), learned=kind == "learned")
+    if kind == "one move twice":
+        d.moves[1:], d.changes[1:] = d.moves[0], d.changes[0]
+    if kind == "none":
+        d.moves[1:], d.changes[1:] = 0, 0
+    if kind == "crosswise":  # a change at right angles to the move: the formula divides by 0
+        d = d._replace(values=0 * d.values)
+        d.moves[:], d.changes[:] = np.eye(n)[0], np.eye(n)[n - 1] * (n > 1)
+    vectors, weights = directions.estimate(d)
+    expected = hessian(d.vectors, d.values, d.moves, d.changes)
+    found = sum(w * np.outer(v, v) for w, v in zip(weights, vectors, strict=True))
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7 * (1e-9 + abs(expected).max()))
+    lengths = np.linalg.norm(vectors, axis=1)
+    assert (np.isclose(lengths, 1) | (lengths == 0)).all()
+
+
+@pytest.mark.parametrize("cosine", [1e-9, -1e-9, 1e-7, -1e-7])
+def test_a_change_almost_at_right_angles_to_its_move_says_nothing(cosine):
+    d = directions.axes((2,), np.dtype(float))
+    for scale, size in ((2.0**-20, 3), (1, 2.0**20), (2.0**20, 2.0**-20)):
+        one = d._replace(moves=d.moves.copy(), changes=d.changes.copy(), collected=np.int32(1))
+        one.moves[0], one.changes[0] = [scale, 0], [cosine * size, size]
+        weights = directions.estimate(one)[1]
+        assert (weights != 0).any() == (abs(cosine) > 1e-8)
+
+
+@pytest.mark.parametrize(("n", "k"), SHAPES)
+@pytest.mark.parametrize("seed", range(3))
+def test_a_renewal_turns_to_the_largest_eigenvectors(n, k, seed):
+    d = some(seed, n, k, pairs=3)
+    state = state_of(d)
+    state.prev_update[0] = 0
+    M = hessian(d.vectors, d.values, d.moves, d.changes)
+    new, after = directions.renew(d, state, None)
+    values, columns = np.linalg.eigh(M)
+    largest = np.argsort(-abs(values))[:k]
+    close(sorted(new.values), sorted(values[largest]))
+    close(new.vectors.T * new.values @ new.vectors, columns[:, largest] * values[largest] @ columns[:, largest].T)  # fmt: skip
+    close(new.vectors @ new.vectors.T, np.eye(k))
+    for i, v in enumerate(new.vectors):  # Δ is carried over, as squares
+        square = sum(dot(o, v) ** 2 * state.delta[j] ** 2 for j, o in enumerate(d.vectors))
+        if k < n:
+            rest = v - sum(dot(o, v) * o for o in d.vectors)
+            square += sum((r * x) ** 2 for r, x in zip(rest, state.delta[k:], strict=True))
+        close(after.delta[i], square**0.5)
+    np.testing.assert_array_equal(after.delta[k:], state.delta[k:])
+    assert not after.prev_sign.any()
+    assert after.prev_sign.dtype == np.int8
+    assert not after.prev_update.any()
+    assert after.prev_loss == 3.0
+    assert new.collected == 0
+    assert d.collected == 3
+
+
+@pytest.mark.parametrize(("n", "k"), [(4, 4), (8, 3), (30, 2)])
+def test_coordinates_that_a_bound_holds_keep_to_themselves(n, k):
+    d = some(5, n, k, pairs=3)
+    pinned = np.arange(n) % 3 == 1
+    new, _ = directions.renew(d, state_of(d), pinned)
+    M = hessian(d.vectors, d.values, d.moves, d.changes) * np.outer(~pinned, ~pinned)
+    expected = np.linalg.eigvalsh(M)
+    close(sorted(abs(new.values))[::-1], sorted(abs(expected))[::-1][:k])
+    for v, value in zip(new.vectors, new.values, strict=True):
+        close(M @ v, value * v)
+        assert np.isclose(abs(v[pinned]).max(initial=0), 1) or abs(v[pinned]).max() < 1e-11
+        assert value == 0 or abs(v[pinned]).max() < 1e-11
+
+
+def test_axes_that_do_not_interact_stay():
+    d = directions.axes((2,), np.dtype(float))
+    d = d._replace(moves=np.full((5, 2), 0.5), changes=np.tile([1.0, 3.0], (5, 1)))
+    d = d._replace(collected=np.int32(5))
+    state = state_of(d)
+    kept, after = directions.renew(d, state, None)
+    assert kept.vectors is d.vectors
+    assert after is state
+    assert kept.collected == 0
+    # Against its own move is what counts: 1 of 1000 is still alike, 2 are not.
+    for against, stays in ((1.998, True), (2, True), (2.02, False)):
+        changes = np.tile([2000 - against, -against], (5, 1))
+        some_turn = directions.renew(d._replace(changes=changes), state, None)[0]
+        assert (some_turn.vectors is d.vectors) == stays
+    # The mean over the moves, each by its share.
+    d.changes[0] = [4.0, -4.0]
+    assert directions.renew(d, state, None)[0].vectors is not d.vectors
+    # What was learned once is never left to the axes again.
+    learned = d._replace(values=np.array([1.0, 0.0]), changes=np.tile([1.0, 3.0], (5, 1)))
+    assert directions.renew(learned, state, None)[1] is not state
+
+
+def test_numbers_too_large_for_an_estimate_say_nothing():
+    d = some(0, 2, 2, pairs=2, learned=False)
+    d.moves[0], d.changes[0] = [1e-160, 0], [1e150, 0]
+    new, after = directions.renew(d, state_of(d), None)
+    assert np.isfinite(new.vectors).all()
+    assert np.isfinite(after.delta).all()
+
+
+def test_nothing_learned_is_no_direction():
+    d = directions.axes((60,), np.dtype(float))
+    d = d._replace(moves=np.eye(60)[:10], changes=np.eye(60)[1:11])
+    d = d._replace(changes=d.changes - np.eye(60)[:10] * 1e-9)
+    new, _ = directions.renew(d, state_of(d), None)
+    assert not new.values.any()
+    assert not new.vectors.any()
+
+
+def test_directions_without_an_eigenvalue_are_none():
+    """Where there are fewer moves than directions, what is left are zeros, not noise."""
+    n, k = 60, 50
+    d = directions.axes((n,), np.dtype(float))
+    rng = np.random.default_rng(0)
+    d = d._replace(moves=rng.normal(size=(10, n)))
+    d = d._replace(changes=d.moves @ np.diag(np.arange(1.0, n + 1)) @ np.tri(n), collected=10)
+    new, _ = directions.renew(d, state_of(d), None)
+    real = new.values != 0
+    assert real.sum() == 10
+    assert (real[:10]).all()
+    close(new.vectors[real] @ new.vectors[real].T, np.eye(10))
+    assert not new.vectors[~real].any()
+    assert new.vectors.shape == (k, n)
+
+
+@pytest.mark.parametrize(("n", "k"), [(3, 3), (8, 3)])
+@pytest.mark.parametrize("held", [False, True])
+def test_each_run_by_itself(n, k, held):
+    """Of four, one stays with the axes; all are to the bit what they are alone."""
+    runs = [some(seed, n, k, pairs=4, learned=seed != 1) for seed in range(4)]
+    alone = np.eye(n)[:k]
+    runs[1] = runs[1]._replace(vectors=alone, changes=2.0 * runs[1].moves)
+    states = [state_of(d, seed) for seed, d in enumerate(runs)]
+    batch = Directions(*map(np.stack, zip(*runs, strict=True)))
+    state = RpropState(*map(np.stack, zip(*states, strict=True)))
+    pinned = np.arange(4 * n).reshape(4, n) % 5 == 0 if held else None
+    many, after = directions.renew(batch, state, pinned)
+    for i, (d, s) in enumerate(zip(runs, states, strict=True)):
+        one, own = directions.renew(d, s, None if pinned is None else pinned[i])
+        for part, expected in zip((*many, *after), (*one, *own), strict=True):
+            np.testing.assert_array_equal(part[i], expected)
+        assert (own is s) == (i == 1)
+
+
+def test_a_run_may_take_directions_and_leave_them():
+    state = RpropState(np.array([2.0, 3.0]), np.array([1, -1], np.int8), np.array([0.5, 1.0]), 4.0)
+    run = SimpleNamespace(
+        directions=None, state=state, slope=np.ones(2), here=SimpleNamespace(x=np.ones(2))
+    )
+    directions.adopt(run, learned=False)
+    assert run.state is state
+    directions.adopt(run, learned=True)
+    for mine, theirs in zip(run.state, state, strict=True):
+        np.testing.assert_array_equal(mine, theirs)
+    before = run.state
+    directions.adopt(run, learned=True)
+    assert run.state is before
+    run.directions = run.directions._replace(vectors=np.array([[0.0, 1.0], [1.0, 0.0]]))
+    assert directions.slopes_along(run).tolist() == [1, 1]
+    directions.adopt(run, learned=False)
+    assert run.directions is None
+    assert run.state.delta.tolist() == [3, 2]
+    assert not run.state.prev_sign.any()
+    assert not run.state.prev_update.any()
+    assert run.state.prev_loss == 4
+    run.state = RpropState(*(np.asarray(part, np.float32) for part in state[:3]), np.float64(4.0))
+    for learned in (True, False):
+        directions.adopt(run, learned=learned)
+        assert {run.state.delta.dtype, run.state.prev_update.dtype} == {np.dtype(np.float32)}

@@ -1,0 +1,177 @@
+"""What the twin's runs do not reach: thresholds to the bit, dtypes on the way, an idle run."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy.optimize import rosen, rosen_der
+
+from rprop import minimize_rprop
+from rprop.solver import engine, safeguard, stopping
+from rprop.solver.first_step import DONE, no_search
+from rprop.solver.run import Point
+from rprop.solver.stopping import RUNNING
+
+from .test_engine import LEARNED, Recorded, begun, settings_of, turned, valley
+
+
+def near(x):
+    return float(abs(x - np.pi).sum()), np.where(x > np.pi, 1.0, -1.0)
+
+
+def rosenbrock(x):
+    return float(rosen(x)), rosen_der(x)
+
+
+@pytest.mark.parametrize("basis", [None, "learned"])
+def test_a_run_is_idle_after_a_thousand_iterations_without_an_evaluation(basis):
+    endless = {"maxiter": np.inf, "gtol": 0, "xtol": 0, "ftol": 0, "basis": basis}
+    result = minimize_rprop(near, [1.0], jac=True, secant=False, history=True, **endless)
+    assert result.status == 12
+    assert np.count_nonzero(result.history["nfev"] == result.nfev) == 1000 + 1
+    short = minimize_rprop(
+        near, [1.0], jac=True, secant=False, **{**endless, "maxiter": result.nit}
+    )
+    assert short.status == 1  # the first reason counts
+
+
+def judged(**changes):
+    """Return a run of one variable at its best point, 1.0, whose step is within xtol, after judging."""
+    _, ours = settings_of({"delta0": 0.5, "gtol": 0.0, "xtol": 0.5}, 1, None)
+    run = begun(lambda x: (np.float64(2.0), np.array([1e-4])), np.array([1.0]), None, ours)
+    resting = {"search": no_search(()), "steep": np.float64(1.0), "status": np.int8(RUNNING)}
+    run = replace(run, **{**resting, **changes})
+    stopping.judge(run, abs(run.slope[0]), ours)
+    return run.status, run.search.phase > 0
+
+
+def slope(value):
+    return {"slope": np.array([value])}
+
+
+@pytest.mark.parametrize(
+    ("changes", "status", "searches"),
+    [
+        ({}, 4, False),  # a slope of exactly a ten thousandth of the first is no reason to doubt
+        (slope(np.nextafter(1e-4, 1)), RUNNING, True),
+        ({"blocked": np.True_}, RUNNING, True),
+        ({"here": Point(np.array([1.0]), np.float64(2.5), np.array([1e-4]))}, RUNNING, True),
+        ({"search": no_search((), DONE), **slope(1.0)}, RUNNING, False),  # a step comes first
+        ({"waits": np.int32(99)}, 4, False),
+        ({"gtol": np.float64(1e-4)}, 0, False),
+        ({"gtol": np.float64(np.nextafter(1e-4, 0))}, 4, False),
+        ({"nfev": np.int32(10**9)}, 4, False),
+        ({"unseen": np.int32(1000)}, 4, False),
+        ({"unseen": np.int32(1000), **slope(1.0)}, 12, False),
+        ({"unseen": np.int32(999), **slope(1.0)}, RUNNING, True),
+    ],
+)
+def test_what_proves_that_steps_are_short_enough(changes, status, searches):
+    assert judged(**changes) == (status, searches)
+
+
+@pytest.mark.parametrize("delta", [0.5, np.nextafter(0.5, 1)])
+def test_within_xtol_is_equal_to_it(delta):
+    _, ours = settings_of({"delta0": 0.5, "gtol": 0.0, "xtol": 0.5}, 1, None)
+    run = begun(lambda x: (np.float64(2.0), np.array([1e-4])), np.array([1.0]), None, ours)
+    run.state = run.state._replace(delta=np.array([delta]))
+    assert stopping.is_settled(run, ours) == (delta == 0.5)
+
+
+def test_another_loss_in_the_middle_of_a_line_search():
+    """The safeguard begins anew: its next trial is not its own."""
+    _, ours = settings_of({"safeguard": True, "gtol": 0.0, "ftol": 0.0, "maxiter": 500}, 2, None)
+    fun = Recorded(valley)
+    run = begun(fun, np.array([-1.2, 1.0]), None, ours)
+    run = replace(run, age=np.int32(safeguard.SPACING - 1))
+    for _ in range(200):
+        engine.advance(run, lambda _, x: fun(x), ours)
+        if run.spacer.searching:
+            break
+    assert run.spacer.searching
+    again = Point(run.best.x, *Recorded(turned)(run.best.x))
+    rest, changed = engine.resume(run, again, ours)
+    assert changed
+    assert not rest.spacer.searching
+    assert run.spacer.searching
+    same, changed = engine.resume(run, run.best, ours)
+    assert not changed
+    assert same.spacer.searching
+
+
+@pytest.mark.parametrize("way", [{}, LEARNED, {"safeguard": True}, {"safeguard": True, **LEARNED}])
+@pytest.mark.parametrize("boxed", [False, True])
+def test_dtypes_stay(way, boxed):
+    """float32 parameters keep a state in float32; slopes and losses are float64."""
+    _, ours = settings_of({**way, "gtol": 0.0, "ftol": 0.0, "xtol": 0.0}, 2, None)
+    low, high = (-1.5, 0.5) if boxed else (-np.inf, np.inf)
+    lower, upper = (np.full(2, side, np.float32) for side in (low, high))
+    ours = replace(ours, bounded=boxed)
+    x0 = np.array([-1.2, 0.4], np.float32)
+    calls = []
+
+    def fun(x):
+        assert x.dtype == np.float32
+        assert ((lower <= x) & (x <= upper)).all()
+        calls.append(1)
+        if len(calls) in (30, 31):
+            return np.float64(np.nan), np.ones(2)
+        return np.float64(rosen(x)), np.asarray(rosen_der(x), float)
+
+    run = engine.begin(np.int64(0), Point(x0, *fun(x0)), lower, upper, None, ours)
+    for _ in range(70):
+        engine.advance(run, lambda _, x: fun(x), ours)
+        found = {
+            name: np.asarray(array).dtype
+            for name, array in {
+                **{f"{at}.{part}": array for at in ("here", "last", "best")
+                   for part, array in getattr(run, at)._asdict().items()},
+                **run.state._asdict(), "slope": run.slope, "along": run.along, "unit": run.unit,
+                "level": run.level, "steep": run.steep,
+            }.items()
+        }  # fmt: skip
+        single = {"here.x", "last.x", "best.x", "delta", "prev_update", "unit"}
+        assert found == {
+            name: np.int8 if name == "prev_sign" else np.float32 if name in single else np.float64
+            for name in found
+        }
+        if run.status != RUNNING:
+            break
+    assert run.nit > 20
+
+
+@pytest.mark.parametrize("delta0", [None, 0.1])
+def test_only_the_rows_with_another_loss_begin_anew(delta0):
+    _, ours = settings_of({"delta0": delta0}, 2, None)
+    X = np.array([[-1.2, 1.0], [0.5, 2.0], [2.0, -1.0]])
+
+    def evaluate(fun, x):
+        values = [fun(row) for row in x]
+        return np.array([v for v, _ in values]), np.array([g for _, g in values])
+
+    sides = np.full((3, 2), -np.inf), np.full((3, 2), np.inf)
+    start = None if delta0 is None else np.full((3, 2), delta0)
+    run = engine.begin(np.arange(3), Point(X, *evaluate(valley, X)), *sides, start, ours)
+    for _ in range(3):
+        engine.advance(run, lambda _, x: evaluate(valley, x), ours)
+    fun, jac = evaluate(valley, run.best.x)
+    other = turned(run.best.x[1])
+    fun[1], jac[1] = other
+    fun[2] = np.nan
+    rest, changed = engine.resume(run, Point(run.best.x, fun, jac), ours)
+    assert changed.tolist() == [False, True, False]
+    assert rest.status.tolist() == [RUNNING, RUNNING, 3]
+    np.testing.assert_array_equal(rest.search.phase[0], run.search.phase[0])
+    assert rest.search.phase[1] == (delta0 is None)
+    for name in ("here", "last", "best"):
+        mine, old = getattr(rest, name), getattr(run, name)
+        for part, before in zip(mine, old, strict=True):
+            np.testing.assert_array_equal(part[0], before[0])
+        np.testing.assert_array_equal(mine.x[1], run.best.x[1])
+        assert mine.fun[1] == other[0]
+    for part, before in zip(rest.state, run.state, strict=True):
+        np.testing.assert_array_equal(part[0], before[0])
+    assert rest.state.prev_sign[1].tolist() == [0, 0]
+    np.testing.assert_array_equal(rest.state.delta, run.state.delta)
+    assert rest.steep.tolist()[:2] == [run.steep[0], abs(other[1]).max()]
+    assert (rest.level[0], rest.level[1]) == (run.level[0], other[0])
