@@ -55,11 +55,9 @@ def test_a_scheduler_that_goes_in_the_middle(tmp_path):
         threading.Timer(0.5, programs[0].kill).start()
         with (
             within(200),
-            pytest.raises((PartitionError, TimeoutError, OSError), match=r"\w") as caught,
+            pytest.raises(ConnectionError, match="the Dask scheduler does not answer"),
         ):
-            for _ in range(100):
-                fun(np.ones(1))
-        print(repr(caught.value))
+            count_on(fun)
 
 
 def test_a_partition_that_needs_more_memory_than_there_is():
@@ -98,6 +96,11 @@ def test_a_result_that_cannot_be_pickled():
         fun = sum_over(a_lock, range(2), map=dask_map(client))
         with within(60), pytest.raises((TypeError, PartitionError, ValueError), match=r"\w"):
             fun(np.zeros(1))
+
+
+def count_on(fun):
+    for _ in range(100):
+        fun(np.ones(1))
 
 
 def slow(x, part):
