@@ -25,9 +25,24 @@ ROOT = Path(__file__).parents[1]
 EXPLAINED = ROOT / "tests" / "mutants_explained.txt"
 RULE = ["step_arguments", "step_out", "variants", "step", "settings", "mistakes", "reference"]
 TESTS = {  # the fast ones of a module, or of its wing, the likeliest first
-    "solver": ["solver/test_engine.py"],
+    "solver": ["solver/test_ends.py", "solver/test_engine.py"],
+    "solver/batch": [f"solver/test_batch{name}.py" for name in ("_args", "_states", "")],
     "solver/bounds": ["solver/test_bounds.py"],
+    "solver/differences": ["solver/test_differences.py"],
     "solver/directions": ["solver/test_directions.py"],
+    "solver/history": ["solver/test_reports.py"],
+    "solver/minimize": [f"solver/test_{name}.py" for name in ("mistakes", "reports", "minimize")],
+    "solver/minimizer": [f"solver/test_{name}.py" for name in ("faults", "going_on")],
+    "solver/multistart": ["solver/test_multistart.py"],
+    "solver/objective": [
+        f"solver/test_{name}.py" for name in ("mistakes", "minimize", "differences")
+    ],
+    "solver/options": ["solver/test_options.py", "solver/test_mistakes.py"],
+    "solver/partitions": ["solver/test_partitions.py"],
+    "solver/progress": ["solver/test_progress.py"],
+    "solver/result": ["solver/test_reports.py", "solver/test_status.py"],
+    "solver/rows": ["solver/test_batch_args.py", "solver/test_batch_calls.py"],
+    "solver/structure": ["solver/test_structure.py"],
     "rule": [f"rule/test_{name}.py" for name in RULE],
     "rule/arrays": ["rule/test_arrays.py"],
     "rule/blocks": [f"rule/test_{name}.py" for name in ("step_large", "settings", "blocks")],
