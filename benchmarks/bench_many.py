@@ -161,11 +161,11 @@ def image(side=256, noise=0.02):
     row = {"function": "decay", "options": {}, **row}
     row["median error of R"] = float(np.median(abs(fitted - rate)))
     show(row)
-    draw(rate, fitted, signal, row)
+    draw(rate, fitted, signal)
     return row
 
 
-def draw(rate, fitted, signal, row):
+def draw(rate, fitted, signal):
     """Draw the image before and after."""
     import matplotlib as mpl
 
@@ -178,10 +178,10 @@ def draw(rate, fitted, signal, row):
     axes[1].imshow(rate, vmin=0.4, vmax=3.5)
     axes[1].set_title("true decay rate")
     shown = axes[2].imshow(fitted, vmin=0.4, vmax=3.5)
-    axes[2].set_title(f"{row['problems']} fits in {row['seconds']['batch']:.1f} s")
+    axes[2].set_title("fitted decay rate")
     for axis in axes:
         axis.set_axis_off()
-    figure.colorbar(shown, ax=axes[1:], shrink=0.8)
+    figure.colorbar(shown, ax=axes[1:], shrink=0.8, label="decay rate, per unit of time")
     (ROOT / "docs/figures").mkdir(parents=True, exist_ok=True)
     figure.savefig(ROOT / "docs/figures/decay_map.png", dpi=70)
 

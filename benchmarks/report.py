@@ -17,6 +17,7 @@ class Outcome(NamedTuple):
     evals: list[int | None]  # evaluations needed at every τ
     success: bool  # what the solver said
     error: str
+    seconds: Sequence[float | None] = ()  # needed at every τ, those of the problem among them
 
 
 Outcomes = dict[str, dict[str, Outcome]]  # by solver, by problem

@@ -144,16 +144,16 @@ def design(name: str, scaled: bool) -> tuple[np.ndarray, np.ndarray]:
     return np.column_stack([np.ones(len(data)), data]), np.where(labels > 0, 1.0, -1.0)
 
 
-def logistic_regression(name: str, *, scaled: bool, ridge: float) -> Formula:
+def logistic_loss(x, data, labels, ridge):
     """Mean logistic loss plus ``ridge / 2`` times the squared length of the weights."""
+    margin = labels * (data @ x)
+    loss = np.logaddexp(0, -margin).mean() + ridge * (x @ x) / 2
+    return loss, ridge * x - (labels * np.exp(-np.logaddexp(0, margin))) @ data / len(labels)
 
-    def formula(x):
-        data, labels = design(name, scaled)
-        margin = labels * (data @ x)
-        loss = np.logaddexp(0, -margin).mean() + ridge * (x @ x) / 2
-        return loss, ridge * x - (labels * np.exp(-np.logaddexp(0, margin))) @ data / len(data)
 
-    return formula
+def logistic_regression(name: str, *, scaled: bool, ridge: float) -> Formula:
+    """Return the logistic loss on a set of scikit-learn."""
+    return lambda x: logistic_loss(x, *design(name, scaled), ridge)
 
 
 @cache

@@ -149,8 +149,8 @@ ROWS = [
            "is named."),
     Option("secant", None, "bool, optional", flag,
            "Where a slope changed sign, take back the part of the last move that the secant of the "
-           "slopes says, and go at most three times the way to its zero. By default as with learned "
-           "directions of no named variant."),
+           "slopes says; where it became smaller, go at most three times the way to its zero. On by "
+           "default, but off with a named variant or `basis` None."),
     Option("safeguard", None, '"armijo" or None, optional', choice("armijo"),
            "Every 50 iterations take a gradient step from the best point, as long as Armijo's rule "
            "accepts; see the notes. Costs a few evaluations."),

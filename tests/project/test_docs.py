@@ -92,8 +92,19 @@ def test_every_page_is_two_clicks_away():
             assert f"]({page})" in text, f"{section}.md names {page} without a link"
 
 
+def test_each_recipe_says_what_to_look_at_and_what_goes_wrong():
+    how_to = children("howto")
+    recipes = how_to[how_to.index("scales") : how_to.index("large") + 1]
+    assert len(recipes) == 8
+    for page in recipes:
+        text = (DOCS / f"{page}.md").read_text("utf-8")
+        assert "\n## What to look at in the result\n" in text, page
+        assert "\n## Pitfalls\n\n- " in text, page
+        assert CELL.search(text), page
+
+
 def test_each_chapter_closes_with_exercises_and_answers():
-    for page, chapters in {"how": 5, "variants": 1, "training": 1}.items():
+    for page, chapters in {"how": 5, "variants": 1, "training": 1, "directions": 1}.items():
         text = (DOCS / f"{page}.md").read_text("utf-8")
         for part in text.split("<details><summary>Answers</summary>")[:-1]:
             assert re.search(r"^1\. .*\n(?:.*\n)*?2\. .*\n(?:.*\n)*?3\. ", part, re.MULTILINE)

@@ -1,13 +1,16 @@
-"""The benchmark's problems are what they say: gradients, starts, published minima."""
+"""The benchmark's problems are what they say: gradients, starts, published minima, instances."""
 
 from __future__ import annotations
+
+import zlib
 
 import numpy as np
 import pytest
 from scipy.optimize import least_squares, minimize
 
 problems = pytest.importorskip("benchmarks.problems")
-pytest.importorskip("sklearn")  # some of the data
+pytest.importorskip("sklearn", reason="some of the data")
+from benchmarks.problems import families, instances, large, others
 
 ALL = problems.UNCONSTRAINED + problems.BOUNDED
 NAMED = {"argvalues": ALL, "ids": [p.name for p in ALL]}
@@ -106,3 +109,95 @@ def test_watson():
     r = least_squares(lambda x: watson(x)[0], np.zeros(12), lambda x: watson(x)[1], gtol=1e-15)
     (p,) = (p for p in ALL if p.name == "watson-12")
     assert 2 * r.cost == pytest.approx(p.f_opt, rel=1e-5)
+
+
+LARGE = large.problems()
+CHANGED = [p for kind in ("rotated", "scaled") for p in instances.problems(kind)]
+MORE = {"argvalues": LARGE + CHANGED, "ids": [p.name for p in LARGE + CHANGED]}
+
+
+def test_large_problems_are_large_and_have_names_of_their_own():
+    assert all(300 <= p.n <= 10_000 for p in LARGE)
+    names = [p.name for p in ALL + LARGE + CHANGED]
+    assert len(names) == len(set(names))
+
+
+@pytest.mark.skipif(not EXTENDED, reason="needs an extended longdouble")
+@pytest.mark.parametrize("p", **MORE)
+def test_gradient_along_a_random_direction(p):
+    rng = np.random.default_rng(p.n)
+    size = np.where(p.x0, abs(p.x0), 0.1)
+    x = (p.x0 + 0.1 * size * rng.uniform(-1, 1, p.n)).astype(np.longdouble)
+    d = 4 * size * rng.uniform(-1, 1, p.n)
+    f, g = p.true(x)
+    expected = derivative(lambda t: p.true(x + t[0] * d)[0], np.zeros(1, np.longdouble), 0)
+    scale = abs(g) @ abs(d) / np.sqrt(p.n) + abs(f) * 1e-6
+    assert abs(g @ d - expected) <= 1e-8 * scale
+
+
+@pytest.mark.parametrize("kind", ["rotated", "scaled"])
+def test_instances_have_the_values_of_the_problem_at_other_points(kind):
+    """And every point of the problem is one of theirs: so minima are kept."""
+    for p, instance in zip(instances.problems("as given"), instances.problems(kind), strict=True):
+        rng = np.random.default_rng(0)
+        there = instance.x0 + 0.1 * rng.uniform(-1, 1, p.n) * np.where(p.x0, abs(instance.x0), 0.1)
+        seed = zlib.crc32(p.name.removeprefix("as given/").encode())
+        if kind == "rotated":
+            turn = families.rotation(p.n, seed)
+            np.testing.assert_allclose(turn @ turn.T, np.eye(p.n), atol=1e-13)
+            start, x = p.x0, p.x0 + turn @ (there - p.x0)
+        else:
+            units = 10 ** np.random.default_rng(seed).uniform(-2, 2, p.n)
+            start, x = p.x0 * units, there / units
+        np.testing.assert_array_equal(instance.x0, start)
+        assert instance.true(there)[0] == pytest.approx(p.true(x)[0], rel=1e-12)
+
+
+def test_householder_reflections_turn_space():
+    formula = large.turned(large.spectrum(np.ones(400)), 400, seed=3)
+    x = np.random.default_rng(0).standard_normal(400)
+    f, g = formula(x)
+    assert f == pytest.approx(x @ x / 2)
+    np.testing.assert_allclose(g, x, rtol=1e-12)
+
+
+def test_variables_that_share_no_residual_are_moved_together():
+    def residuals(x):
+        return np.array([x[0] * x[1], x[2] ** 2, 3.0, x[3] - x[0]])
+
+    depends = others.dependence(residuals, np.ones(4))
+    expected = [[1, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 0], [1, 0, 0, 1]]
+    np.testing.assert_array_equal(depends, np.array(expected, bool))
+    assert others.apart(depends) == [[0, 2], [1, 3]]
+    f, g = others.sum_of_squares(residuals, np.ones(4))(np.array([2.0, 3, 1, 4]))
+    assert f == 36 + 1 + 9 + 4
+    np.testing.assert_allclose(g, [2 * (6 * 3 - 2), 2 * 6 * 2, 4, 2 * 2], rtol=1e-9)
+
+
+#: Of optimagic's name, and of ours.
+SHARED = {
+    "rosenbrock_good_start": "rosenbrock-2",
+    "helical_valley_good_start": "helical_valley-3",
+    "bard_good_start": "bard-3",
+    "meyer": "meyer-3",
+    "kowalik_osborne": "kowalik_osborne-4",
+    "brown_dennis_good_start": "brown_dennis-4",
+    "box_3d": "box-3",
+    "brown_almost_linear": "brown_almost_linear-10",
+    "osborne_two_good_start": "osborne_2-11",
+    "chebyquad_8": "chebyquad-8",
+}
+
+
+def test_differences_give_the_gradient_of_problems_by_others():
+    """Both sides wrote the same function down, once without and once with its gradient."""
+    pytest.importorskip("optimagic", reason="has the problems")
+    theirs = {p.name: p for p in others.problems("more_wild")}
+    own = {p.name: p for p in ALL}
+    for name, same in SHARED.items():
+        p, q = theirs[f"more_wild/{name}"], own[same]
+        np.testing.assert_array_equal(p.x0, q.x0)
+        x = q.x0 * (1 + 0.1 * np.random.default_rng(0).uniform(-1, 1, q.n))
+        (f, g), (f_own, g_own) = p.fun(x), q.fun(x)
+        assert f == pytest.approx(f_own, rel=1e-12)
+        np.testing.assert_allclose(g, g_own, rtol=0, atol=1e-7 * abs(g_own).max())
