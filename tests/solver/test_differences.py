@@ -172,3 +172,45 @@ def test_fixed_variables_cost_nothing_and_their_slope_is_unknown():
     assert result.success
     np.testing.assert_allclose(result.x, [1.0, 2.0, 0.5], atol=1e-6)
     assert result.nfev == len(calls) == 3 * result.njev
+
+
+def test_complex_steps_are_too_short_to_round():
+    seen = []
+
+    def fun(x):
+        seen.append(x.imag.max())
+        return (x**3).sum()
+
+    x = np.array([0.5, -4.0])
+    sides = np.full(2, -np.inf), np.full(2, np.inf)
+    slopes, _ = approx_derivative(fun, x, method="cs", f0=None, bounds=sides)
+    assert seen == [1e-20, 4e-20]
+    np.testing.assert_allclose(slopes, 3 * x * x, rtol=1e-15)
+
+
+@pytest.mark.parametrize("form", ["joint", "apart", "none"])
+def test_a_function_may_write_into_its_point(form):
+    """It is given a copy."""
+
+    def loss(x, spoil):
+        value = float(rosen(x))
+        if spoil and x.dtype == float:
+            x[:] = np.nan
+        return value
+
+    def slope(x, spoil):
+        value = rosen_der(x)
+        if spoil:
+            x[:] = np.nan
+        return value
+
+    def both(x, spoil):
+        return loss(x.copy(), spoil), slope(x, spoil)
+
+    fun, jac = {"joint": (both, True), "apart": (loss, slope), "none": (loss, None)}[form]
+    clean, spoilt = (
+        minimize_rprop(fun, [-1.2, 1.0], args=(spoil,), jac=jac, maxiter=30)
+        for spoil in (False, True)
+    )
+    np.testing.assert_array_equal(spoilt.x, clean.x)
+    assert spoilt.nfev == clean.nfev
