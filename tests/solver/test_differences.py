@@ -214,3 +214,27 @@ def test_a_function_may_write_into_its_point(form):
     )
     np.testing.assert_array_equal(spoilt.x, clean.x)
     assert spoilt.nfev == clean.nfev
+
+
+@pytest.mark.parametrize("option", ["eps", "finite_diff_rel_step"])
+@pytest.mark.parametrize("step", [2.0**-10, [2.0**-10, 2.0**-8]])
+def test_steps_of_the_user(option, step):
+    seen = []
+
+    def fun(x):
+        seen.append(x.tolist())
+        return float(x @ x)
+
+    minimize_rprop(fun, [2.0, -4.0], maxiter=0, **{option: step})
+    one, other = np.broadcast_to(step, 2) * ([2, 4] if option == "finite_diff_rel_step" else 1)
+    assert seen[1][0] - 2.0 == one
+    assert abs(seen[2][1] + 4.0) == other
+
+
+@pytest.mark.parametrize("option", ["eps", "finite_diff_rel_step"])
+@pytest.mark.parametrize(
+    "step", [0.0, -1e-3, np.nan, np.inf, [1e-3] * 3, [1e-3, 0.0], "short", True]
+)
+def test_bad_steps(option, step):
+    with pytest.raises((TypeError, ValueError), match=f"{option} must be "):
+        minimize_rprop(rosen, [2.0, -4.0], **{option: step})
