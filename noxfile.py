@@ -17,6 +17,27 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs)
 
 
+@nox.session(default=False, python="3.11")
+def oldest(session: nox.Session) -> None:
+    """Run the tests of the rule and the solver with the oldest NumPy and SciPy allowed."""
+    session.install(".[test]", "numpy==2.0.0", "scipy==1.16.0")
+    session.run("python", "-m", "pytest", "tests/rule", "tests/solver", *session.posargs)
+
+
+@nox.session(default=False)
+def optimised(session: nox.Session) -> None:
+    """Run the examples where assertions are left out and any warning is an error."""
+    session.install(".[test]")
+    session.run("python", "-O", "-W", "error", "tests/promises.py")
+
+
+@nox.session(default=False)
+def coming(session: nox.Session) -> None:
+    """Run the tests of the rule and the solver with releases of NumPy and SciPy to come."""
+    session.install("--pre", "--upgrade", ".[test]", "numpy", "scipy")
+    session.run("python", "-m", "pytest", "tests/rule", "tests/solver", *session.posargs)
+
+
 @nox.session
 def lint(session: nox.Session) -> None:
     """Run the linters, the type checker and the review of the project's layout."""

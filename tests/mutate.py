@@ -19,15 +19,31 @@ import sys
 import time
 from collections import Counter
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 EXPLAINED = ROOT / "tests" / "mutants_explained.txt"
 RULE = ["step_arguments", "step_out", "variants", "step", "settings", "mistakes", "reference"]
 TESTS = {  # the fast ones of a module, or of its wing, the likeliest first
-    "solver": ["solver/test_engine.py"],
+    "solver": ["solver/test_ends.py", "solver/test_engine.py"],
+    "solver/batch": [f"solver/test_batch{name}.py" for name in ("_args", "_states", "")],
     "solver/bounds": ["solver/test_bounds.py"],
+    "solver/differences": ["solver/test_differences.py"],
     "solver/directions": ["solver/test_directions.py"],
+    "solver/history": ["solver/test_reports.py"],
+    "solver/minimize": [f"solver/test_{name}.py" for name in ("mistakes", "reports", "minimize")],
+    "solver/minimizer": [f"solver/test_{name}.py" for name in ("faults", "going_on")],
+    "solver/multistart": ["solver/test_multistart.py"],
+    "solver/objective": [
+        f"solver/test_{name}.py" for name in ("mistakes", "minimize", "differences")
+    ],
+    "solver/options": ["solver/test_options.py", "solver/test_mistakes.py"],
+    "solver/partitions": ["solver/test_partitions.py"],
+    "solver/progress": ["solver/test_progress.py"],
+    "solver/result": ["solver/test_reports.py", "solver/test_status.py"],
+    "solver/rows": ["solver/test_batch_args.py", "solver/test_batch_calls.py"],
+    "solver/structure": ["solver/test_structure.py"],
     "rule": [f"rule/test_{name}.py" for name in RULE],
     "rule/arrays": ["rule/test_arrays.py"],
     "rule/blocks": [f"rule/test_{name}.py" for name in ("step_large", "settings", "blocks")],
@@ -56,7 +72,7 @@ DROPPED = {"clip", "astype", "copy", "abs", "sqrt", "sign"}  # f(x, ...) or x.f(
 
 
 def edits(source):
-    """Yield (name, edited program); a name is the same as long as the edited line is."""
+    """Yield (name, what makes the edited program); a name is the same as long as the edited line is."""
     tree, seen = ast.parse(source), Counter()
     for parent, place, line, node in places(tree, "module"):
         if line.startswith(("OUTCOMES", "__all__")):
@@ -67,17 +83,20 @@ def edits(source):
             name = f"{place}: {old} -> {now}" + f"  in  {shown}" * (line != old)
             seen[name] += 1
             name += f" ({seen[name]})" * (seen[name] > 1)
-            field, index = parent
-            whole = copy.deepcopy(tree)
-            target = whole
-            for step, at in field:
-                target = getattr(target, step) if at is None else getattr(target, step)[at]
-            step, at = index
-            if at is None:
-                setattr(target, step, new)
-            else:
-                getattr(target, step)[at] = new
-            yield name, ast.fix_missing_locations(whole)
+            yield name, partial(edit, tree, *parent, new)
+
+
+def edit(tree, path, last, new):
+    """Return a program with another node at a place."""
+    whole = target = copy.deepcopy(tree)
+    for field, at in path:
+        target = getattr(target, field) if at is None else getattr(target, field)[at]
+    field, at = last
+    if at is None:
+        setattr(target, field, new)
+    else:
+        getattr(target, field)[at] = new
+    return ast.fix_missing_locations(whole)
 
 
 def places(node, function, line="", path=()):
@@ -231,7 +250,7 @@ def main():
     todo = []
     for path in map(Path.resolve, given.modules):
         name = str(path.relative_to(ROOT))
-        todo += [(f"{name}: {edit}", path, program) for edit, program in edits(path.read_text())]
+        todo += [(f"{name}: {what}", path, make) for what, make in edits(path.read_text())]
     if given.sample is not None:
         todo = random.Random(given.seed).sample(todo, min(given.sample, len(todo)))
     known = json.loads(given.results.read_text()) if given.results.exists() else {}
@@ -244,12 +263,12 @@ def main():
         tests = given.tests or tests_of(path)
         if judge(path, ast.parse(path.read_text()), tests, given.limit) != "SURVIVED":
             sys.exit(f"the tests fail without an edit: {' '.join(tests)}")
-    for i, (name, path, program) in enumerate(todo, 1):
+    for i, (name, path, make) in enumerate(todo, 1):
         if name in explained:
             found["explained"] += 1
             continue
         if name not in known:
-            known[name] = judge(path, program, given.tests or tests_of(path), given.limit)
+            known[name] = judge(path, make(), given.tests or tests_of(path), given.limit)
             given.results.write_text(json.dumps(known, indent=1, ensure_ascii=False))
         found[known[name]] += 1
         print(f"\r{i}/{len(todo)} {dict(found)}", end="", file=sys.stderr, flush=True)

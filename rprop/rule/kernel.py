@@ -21,8 +21,8 @@ def kernel(
     eta_plus: Any,
     delta_min: Any,
     delta_max: Any,
-    risen: Any = False,
-    where: Any = True,
+    risen: Any,
+    where: Any,
 ) -> tuple[Any, Any, Any, Any]:
     """Return the next params, delta, prev_sign and prev_update.
 

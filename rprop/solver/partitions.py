@@ -187,6 +187,8 @@ class dask_map:  # called like the function that it stands for
         When called: if workers were lost `attempts` times in a row.
     TimeoutError
         When called: if there is no worker.
+    ConnectionError
+        When called: if the scheduler does not answer.
 
     Notes
     -----
@@ -226,11 +228,18 @@ class dask_map:  # called like the function that it stands for
     def workers(self) -> dict[str, int]:
         """Return how many threads each worker has; wait until there is a worker."""
         deadline = time.monotonic() + self.timeout
-        while not (threads := dict(self.client.nthreads())):
+        while not (threads := self.threads()):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"no Dask worker appeared within {self.timeout} s")
             time.sleep(0.05)
         return threads
+
+    def threads(self) -> dict[str, int]:
+        """Ask the scheduler for its workers."""
+        try:
+            return dict(self.client.nthreads())
+        except OSError as error:
+            raise ConnectionError(f"the Dask scheduler does not answer: {error}") from error
 
     def pin(self, items: Sequence[Any]) -> None:
         """Divide the items among the threads of all workers."""

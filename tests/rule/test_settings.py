@@ -75,6 +75,23 @@ def test_factors_beyond_the_dtype_of_other_libraries():
     assert torch.equal(after.delta, torch.tensor([50, 0.1, 0.05]))
 
 
+@pytest.mark.parametrize("size", SIZES)
+def test_parameters_in_a_file(size, tmp_path):
+    """Memory-mapped arrays are read, and written as `out`."""
+    params = np.memmap(tmp_path / "params", np.float32, "w+", shape=size)
+    params[:] = np.arange(size)
+    state, plain = rprop_init(params), (np.array(params), rprop_init(np.array(params)))
+    for sign in (1, 1, -1):
+        plain = rprop_step(plain[0], np.full(size, sign), plain[1])
+        _, state = rprop_step(params, np.full(size, sign), state, out=(params, state))
+        assert bits(np.array(params), *state) == bits(plain[0], *plain[1])
+    params.flush()
+    kept = np.memmap(tmp_path / "params", np.float32, "r")
+    assert bits(np.array(kept)) == bits(plain[0])
+    found, expected = (rprop_step(p, np.ones(size), state) for p in (kept, plain[0]))
+    assert bits(*found) == bits(*expected)
+
+
 def results(size):
     params = np.arange(float(size))
     state = rprop_init(params)

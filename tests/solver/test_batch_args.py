@@ -218,3 +218,13 @@ def test_bad_input(name):
     given = {"in_axes": None, "args": (np.zeros(3), np.zeros(4)), **given}
     with pytest.raises(kind, match=message):
         minimize_batch(lambda X, *args: away(X, 0), np.zeros((3, 2)), **given)
+
+
+def test_in_axes_that_are_an_array():
+    with pytest.raises(ValueError, match="in_axes must be 0"):
+        minimize_batch(
+            lambda x, a: ((a * x**2).sum(1), 2 * a * x),
+            np.ones((3, 2)),
+            args=(np.ones((3, 1)),),
+            in_axes=np.zeros(2, int),
+        )

@@ -13,6 +13,7 @@ from rprop.solver.run import Point
 from rprop.solver.stopping import RUNNING
 
 from .test_engine import LEARNED, Recorded, begun, settings_of, turned, valley
+from .test_machine import holes, kinks, wavy
 
 
 def near(x):
@@ -175,3 +176,23 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0):
     np.testing.assert_array_equal(rest.state.delta, run.state.delta)
     assert rest.steep.tolist()[:2] == [run.steep[0], abs(other[1]).max()]
     assert (rest.level[0], rest.level[1]) == (run.level[0], other[0])
+
+
+@pytest.mark.parametrize("fun", [wavy, kinks, holes])
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"basis": None}, {"xtol": 0.01, "gtol": 0}, {"delta0": 0.1, "ftol": 0.01, "gtol": 0}],
+    ids=str,
+)
+def test_every_iteration_is_told_once(fun, options):
+    """Searches in between are none of their own: history, points and callback tell the same."""
+    calls = []
+    options = {"history": True, "return_all": True, **options}
+    result = minimize_rprop(fun, [-1.2, 0.7], jac=True, callback=calls.append, **options)
+    assert result.history["nit"].tolist() == list(range(result.nit + 1))
+    assert len(result.allvecs) == result.nit + 1 == len(calls) + 1
+    assert [fun(x)[0] for x in result.allvecs] == result.history["fun"].tolist()
+    lowest = np.minimum.accumulate(np.where(np.isnan(result.history["fun"]), np.inf, result.history["fun"]))  # fmt: skip
+    np.testing.assert_array_equal(result.history["best_fun"], lowest)
+    assert (np.diff(result.history["nfev"]) >= 0).all()
+    assert result.history["nfev"][-1] <= result.nfev

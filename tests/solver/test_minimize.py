@@ -156,6 +156,8 @@ def test_exceptions_carry_the_best_point_so_far(when, error, delta0):
         ((1.0, [1j, 0]), TypeError, "gradient must be real"),
         (3.0, ValueError, r"fun must return \(loss, gradient\) with jac=True; got 3.0"),
         (([1.0, 2.0], [0.0, 0.0]), ValueError, "must return a scalar"),
+        ((1j, [0.0, 0.0]), TypeError, "the loss must be a real number; got 1j"),
+        (("low", [0.0, 0.0]), TypeError, "the loss must be a real number; got 'low'"),
     ],
 )
 def test_unusable_values_are_named(value, error, message):

@@ -245,3 +245,10 @@ def test_directions_begun_late_are_the_axes_at_first():
         minimize_rprop(rosen, x0, basis="learned", **going_on | {"maxiter": 60}).x,
         minimize_rprop(rosen, x0, **going_on | {"maxiter": 60}).x,
     )
+
+
+def test_a_tolerance_for_each_variable():
+    assert checked({"xtol": [0.0, 1e-3]}, "one")["xtol"].tolist() == [0.0, 1e-3]
+    for wrong in ([0.0, -1e-3], [0.1, np.nan]):
+        with pytest.raises(ValueError, match="xtol must be numbers that are not negative; got"):
+            checked({"xtol": wrong}, "one")
