@@ -78,7 +78,7 @@ def test_what_the_page_says_in_short(page):
     def ratio(of, solver, measure=used):
         return float(page["mean_ratio"](measure(of, solver), measure(of, "L-BFGS-B tight")))
 
-    assert 0.4 < ratio("scaled", "rprop") < 0.6
+    assert ratio("scaled", "rprop") < 0.5
     for of in ("more_wild", "cartis_roberts", "as given", "rotated", "large"):
         assert ratio(of, "rprop") > 1
     for of in ("as given", "rotated", "scaled", "large"):
@@ -95,7 +95,7 @@ def test_what_the_page_says_of_turning_and_units(page):
         return solved("as given", solver) - solved(kind, solver)
 
     assert abs(lost("rprop") - lost("BFGS tight")) <= 4
-    assert 1.8 < lost("rprop axes") / lost("rprop") < 2.5
+    assert lost("rprop axes") > 2 * lost("rprop")
     assert abs(lost("rprop axes", "scaled")) <= 2
     assert lost("L-BFGS-B tight", "scaled") / solved("as given", "L-BFGS-B tight") > 0.3
 
@@ -116,8 +116,9 @@ def test_the_problems_that_the_page_names_are_lost_and_won(page):
     missed = page["names"]("cartis_roberts", (False, True)).split(", ")
     assert sum(name.strip("`") in ON_A_GRID for name in missed) > len(missed) / 2
     assert "`units-1000`" in won
-    assert "`l1_like-" in won
-    assert "`well-2-from25`" in page["names"]("as given", (True, False))
+    wells = page["names"]("as given", (True, False))
+    assert "`well-2-from25`" in wells
+    assert "`well-10-from25`" in wells
     for task in ("thyroid, loss 0.01", "digits raw, loss .01"):
         found = page["networks"]["evaluations"][task]
         assert None not in found["rprop"]
