@@ -2,13 +2,15 @@
 
 Run ``python -m benchmarks.bench_minimize_overhead``. Everything is counted but the time within the
 function itself. Runs are interleaved, medians reported, ratios of medians in one run are what
-counts. It writes ``benchmarks/results/minimize_overhead.json``. OpenBLAS has one thread unless
+counts. At the end stands the memory that 25 iterations with a million variables took at most, that of the
+function included, in arrays of a million numbers. It writes ``benchmarks/results/minimize_overhead.json``. OpenBLAS has one thread unless
 ``OPENBLAS_NUM_THREADS`` says otherwise.
 """
 
 import json
 import os
 import time
+import tracemalloc
 from pathlib import Path
 from statistics import median
 
@@ -73,6 +75,16 @@ def own_time(n, method, options):
     return (time.perf_counter() - start - fun.seconds) / fun.count
 
 
+def memory(n, method, options):
+    """Return the most memory of a short run, in arrays of n numbers."""
+    fun, x0 = Timed(n), np.random.default_rng(0).standard_normal(n)
+    tracemalloc.start()
+    minimize(fun, x0, jac=True, method=method, options={**options, "maxiter": 25})
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    return peak / x0.nbytes
+
+
 def main():
     """Measure, print the table, keep the JSON."""
     threads = os.environ["OPENBLAS_NUM_THREADS"]
@@ -91,6 +103,8 @@ def main():
         cells = [f"{times[k]:.1f} µs" if k in times else "" for k in names[:-2]]
         cells += [f"{times[k] / times['L-BFGS-B']:.2f}" for k in ("rprop", "rprop axes")]
         print(f"| {n} | {' | '.join(cells)} |", flush=True)
+    kept["arrays"] = {k: memory(SIZES[-1], *v) for k, v in METHODS.items() if k != "BFGS"}
+    print("arrays: " + ", ".join(f"{k} {v:.0f}" for k, v in kept["arrays"].items()))
     RESULT.write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
 
 
