@@ -130,7 +130,8 @@ class Solver:
         """Return what a cached run depends on, as a short string."""
         code = {ours: own_code, torchs: lambda: "torch " + version("torch")}
         of = code.get(self.run, lambda: scipy.__version__)()
-        text = repr((self.run.__name__, sorted(self.options.items()), budget, of))
+        how = self.run.__name__, sorted(self.options.items()), budget, of
+        text = repr(how) + inspect.getsource(Recorder)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
@@ -302,14 +303,13 @@ def least(problem: Problem, records: Iterable[dict[str, Any]]) -> float:
 
 def judge(record: dict[str, Any], f_star: float) -> Outcome:
     """Turn a record into evaluations and seconds needed at every τ, None where unsolved."""
-    times = record.get("seconds", [None] * len(record["evals"]))  # older runs were not timed
     evals, seconds = [], []
     for tau in TAUS:
         goal = f_star + tau * (record["f0"] - f_star)
         reached = (k for k, f in enumerate(record["values"]) if f <= goal)
         at = next(reached, None)
         evals.append(None if at is None else record["evals"][at])
-        seconds.append(None if at is None else times[at])
+        seconds.append(None if at is None else record["seconds"][at])
     return Outcome(evals, record["success"], record["error"], seconds)
 
 
