@@ -88,6 +88,7 @@ def begin(
         scale=np.minimum(1, np.abs(start.fun)),
         level=start.fun,
         waits=zeros.astype(np.int32),
+        reach=zeros,
         blocked=zeros > 0,
         unseen=zeros.astype(np.int32),
         nfev=(zeros + (settings.cost if nfev is None else nfev)).astype(np.int32),

@@ -162,7 +162,7 @@ ROWS = [
            "size where that is larger. One number, or one for each variable. By default 1e-8, for "
            "float32 twice its machine epsilon."),
     Option("ftol", None, "float, optional", not_negative,
-           "Stop when within 20 iterations, or 40 where the last point is not the best, the best "
+           "Stop when within 20 iterations, in which the longest step did not halve, the best "
            "loss fell by at most ``ftol * max(|loss|, s)``, where s is 1 or the size of the loss at "
            "x0, whichever is smaller. By default 1e-14; 0 switches the criterion off."),
     Option("f_target", -math.inf, "float, optional", number,

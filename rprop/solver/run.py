@@ -105,6 +105,7 @@ class Run:
     scale: Array  # (...) the size of the loss at the start, at most 1: what ftol is relative to
     level: Array  # (...) the lowest loss when it last fell by more than ftol
     waits: Array  # (...) iterations since then
+    reach: Array  # (...) the longest step size at the first of them
     blocked: Array  # (...) whether Δ shrank for want of a usable value since the best point
     unseen: Array  # (...) iterations since something was evaluated
     nfev: Array  # (...)

@@ -20,7 +20,6 @@ from rprop.solver.per_run import (
     in_all_coordinates,
     in_any_run,
     largest_magnitude,
-    pick,
 )
 from rprop.solver.run import Run, Settings
 
@@ -118,7 +117,7 @@ OUTCOMES = {
     99: Outcome(False, "`callback` raised `StopIteration`.", "As your callback meant it."),
 }
 
-WINDOW = 20, 40  # iterations over which ftol looks for progress, at the best point and elsewhere
+WINDOW = 20  # iterations over which ftol looks for progress
 SMALL = 1e-4  # the part of the slope at the start below which a slope is no reason to doubt
 ONE = np.int32(1)
 IDLE = 1000  # iterations without an evaluation after which nothing more is to be expected
@@ -131,7 +130,7 @@ def judge(run: Run, steep: Array, settings: Settings) -> None:
     at_best = here.fun <= lowest
     flat = (steep <= run.gtol) & at_best
     still = is_settled(run, settings) if here.x.size else never
-    idle = run.waits >= pick(at_best, *WINDOW) if settings.ftol else never
+    idle = is_idle(run) if settings.ftol else never
     reached, fallen = lowest <= settings.f_target, lowest < settings.bottom
     spent, unseen = run.nfev + settings.cost > settings.maxfev, run.unseen >= IDLE
     late = run.nit >= settings.maxiter
@@ -163,6 +162,24 @@ def wait(run: Run, settings: Settings) -> None:
         fell = run.level - lowest > settings.ftol * np.maximum(abs(lowest), run.scale)
         run.level = choose_by_run(fell, lowest, run.level)
         run.waits = choose_by_run(fell, 0 * run.waits, run.waits + ONE)
+        first = run.waits == ONE
+        if in_any_run(first):
+            run.reach = choose_by_run(first, longest_step(run), run.reach)
+
+
+def is_idle(run: Run) -> Array:
+    """Tell where no progress was seen for long; steps that got shorter meanwhile are progress."""
+    idle = run.waits >= WINDOW
+    if in_any_run(idle):
+        contracts = idle & (longest_step(run) <= run.reach / 2)
+        run.waits = choose_by_run(contracts, 0 * run.waits, run.waits)
+        idle = idle & ~contracts
+    return idle
+
+
+def longest_step(run: Run) -> Array:
+    """Return the longest step size along which there is a slope."""
+    return largest_magnitude(run.state.delta * (run.along != 0)).astype(float)
 
 
 def is_settled(run: Run, settings: Settings) -> Array:

@@ -256,3 +256,17 @@ def test_success_does_not_depend_on_the_unit_of_the_loss(unit, options):
     )
     assert result.success
     np.testing.assert_allclose(result.x, 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("n", [5, 100, 300])
+def test_a_run_whose_steps_get_shorter_has_not_stalled(n):
+    """Kinks everywhere: the loss may rise for long, while the steps close in on the minimum."""
+
+    def fun(x):
+        size = np.abs(x)
+        return float((size**1.01).sum()), 1.01 * np.sign(x) * size**0.01
+
+    x0 = np.linspace(-2, 3, n)
+    result = minimize_rprop(fun, x0, jac=True)
+    assert result.success
+    assert result.fun < 1e-8 * fun(x0)[0]

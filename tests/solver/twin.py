@@ -121,6 +121,8 @@ class Twin:
             fell = self.level - self.best.fun > self.s.ftol * max(abs(self.best.fun), self.scale)
             if self.s.ftol > 0 and fell:
                 self.level, self.waits = self.best.fun, 0
+            if self.waits == 1:
+                self.reach = self.longest()
         self.judge()
 
     # One step.
@@ -300,7 +302,9 @@ class Twin:
         at_best = here.fun <= best.fun
         steep = largest(self.slope)
         still = self.settled()
-        idle = s.ftol > 0 and self.waits >= (20 if at_best else 40)
+        idle = s.ftol > 0 and self.waits >= 20
+        if idle and self.longest() <= self.reach / 2:
+            self.waits, idle = 0, False
         settled = still or idle
         proven = settled and at_best and not self.blocked and steep <= 1e-4 * self.steep
         reasons = [
@@ -323,6 +327,9 @@ class Twin:
             self.slope = free(best, s)
             reason = 4 if still else 5
             self.search(LOOK, way or afresh, 8 if self.blocked else reason)
+
+    def longest(self):
+        return largest(self.state[0] * (self.enter(self.slope) != 0))
 
     def settled(self):
         xtol, delta = self.s.xtol, self.state[0]
