@@ -226,3 +226,16 @@ def test_another_loss_leaves_the_unit_of_lengths_alone():
     engine.advance(rest, lambda _, x: other(x), ours)
     assert len(other.points) > 1
     np.testing.assert_array_equal(rest.unit, run.unit)
+
+
+@pytest.mark.parametrize("low", [-np.inf, 1.5])
+def test_optimality_is_the_largest_slope_that_is_free(low):
+    def bowl(x):
+        return float(((x - 1) ** 2).sum()), 2 * (x - 1)
+
+    result = minimize_rprop(
+        bowl, [3.0, 2.0], jac=True, bounds=[(low, None), (None, None)], maxiter=4
+    )
+    free = abs(result.jac) * [result.x[0] > low, True]
+    assert result.optimality == free.max()
+    assert low < 0 or abs(result.jac).max() > free.max()
