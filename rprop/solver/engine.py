@@ -85,6 +85,7 @@ def begin(
         unit=unit,
         steep=steep,
         gtol=relative_gtol(steep) if settings.gtol is None else alike(settings.gtol, many),
+        scale=np.minimum(1, np.abs(start.fun)),
         level=start.fun,
         waits=zeros.astype(np.int32),
         blocked=zeros > 0,
@@ -146,6 +147,7 @@ def restart(run: Run, start: Point, rows: Array, settings: Settings) -> None:
     run.state = choose_by_run(rows, fresh, run.state)
     run.slope = slope_at(run.here, run.lower, run.upper, settings)
     run.level = choose_by_run(rows, start.fun, run.level)
+    run.scale = choose_by_run(rows, np.minimum(1, np.abs(start.fun)), run.scale)
     run.waits = choose_by_run(rows, 0 * run.waits, run.waits)
     run.blocked = run.blocked & ~rows
     if settings.delta0 is None:

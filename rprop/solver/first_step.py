@@ -163,7 +163,7 @@ def absorb_trial(
 
     proves = (reason == 4) | (reason == 5)  # finding nothing confirms what was doubted
     nothing = pick(proves, reason, pick(rose, FIRST, pick(lost, UNUSABLE, SHORT)))
-    enough = (settings.exact + settings.ftol) * np.maximum(1, np.abs(here.fun))
+    enough = (settings.exact + settings.ftol) * np.maximum(run.scale, np.abs(here.fun))
     against = active & opposes & lower
     code = pick(against & (fell > enough), WRONG, nothing)
     little = found & proves & (fell <= enough)

@@ -163,8 +163,8 @@ ROWS = [
            "float32 twice its machine epsilon."),
     Option("ftol", None, "float, optional", not_negative,
            "Stop when within 20 iterations, or 40 where the last point is not the best, the best "
-           "loss fell by at most ``ftol * max(|loss|, 1)``. By default 1e-14; 0 switches the "
-           "criterion off."),
+           "loss fell by at most ``ftol * max(|loss|, s)``, where s is 1 or the size of the loss at "
+           "x0, whichever is smaller. By default 1e-14; 0 switches the criterion off."),
     Option("f_target", -math.inf, "float, optional", number,
            "Stop when the loss is at most this."),
     Option("maxiter", 10_000, "int, optional", not_negative, "Limit of the number of iterations."),

@@ -102,6 +102,7 @@ class Run:
     unit: Array  # (..., n) what xtol is relative to where x is small
     steep: Array  # (...) the largest slope at the start
     gtol: Array  # (...)
+    scale: Array  # (...) the size of the loss at the start, at most 1: what ftol is relative to
     level: Array  # (...) the lowest loss when it last fell by more than ftol
     waits: Array  # (...) iterations since then
     blocked: Array  # (...) whether Δ shrank for want of a usable value since the best point

@@ -160,7 +160,7 @@ def wait(run: Run, settings: Settings) -> None:
     """Count the iterations since the lowest loss fell by more than ftol, relative to it."""
     if settings.ftol:
         lowest = run.best.fun
-        fell = run.level - lowest > settings.ftol * np.maximum(abs(lowest), 1)
+        fell = run.level - lowest > settings.ftol * np.maximum(abs(lowest), run.scale)
         run.level = choose_by_run(fell, lowest, run.level)
         run.waits = choose_by_run(fell, 0 * run.waits, run.waits + ONE)
 

@@ -78,9 +78,10 @@ def test_what_the_page_says_in_short(page):
     def ratio(of, solver, measure=used):
         return float(page["mean_ratio"](measure(of, solver), measure(of, "L-BFGS-B tight")))
 
-    assert 0.4 < ratio("scaled", "rprop") < 0.6
-    for of in ("more_wild", "cartis_roberts", "as given", "rotated", "large"):
-        assert ratio(of, "rprop") > 1
+    assert ratio("scaled", "rprop") < 0.5
+    assert 0.95 < ratio("as given", "rprop") < 1.05
+    for of in ("more_wild", "cartis_roberts", "rotated", "large"):
+        assert ratio(of, "rprop") > 1.1
     for of in ("as given", "rotated", "scaled", "large"):
         assert ratio(of, "rprop", page["milliseconds"]) > ratio(of, "rprop")
         assert ratio(of, "rprop", page["milliseconds"]) > 1
@@ -95,7 +96,7 @@ def test_what_the_page_says_of_turning_and_units(page):
         return solved("as given", solver) - solved(kind, solver)
 
     assert abs(lost("rprop") - lost("BFGS tight")) <= 4
-    assert 1.8 < lost("rprop axes") / lost("rprop") < 2.5
+    assert lost("rprop axes") > 2 * lost("rprop")
     assert abs(lost("rprop axes", "scaled")) <= 2
     assert lost("L-BFGS-B tight", "scaled") / solved("as given", "L-BFGS-B tight") > 0.3
 
@@ -116,8 +117,9 @@ def test_the_problems_that_the_page_names_are_lost_and_won(page):
     missed = page["names"]("cartis_roberts", (False, True)).split(", ")
     assert sum(name.strip("`") in ON_A_GRID for name in missed) > len(missed) / 2
     assert "`units-1000`" in won
-    assert "`l1_like-" in won
-    assert "`well-2-from25`" in page["names"]("as given", (True, False))
+    wells = page["names"]("as given", (True, False))
+    assert "`well-2-from25`" in wells
+    assert "`well-10-from25`" in wells
     for task in ("thyroid, loss 0.01", "digits raw, loss .01"):
         found = page["networks"]["evaluations"][task]
         assert None not in found["rprop"]
@@ -139,3 +141,13 @@ def test_a_smaller_first_step_helps_where_the_start_says_little(kept):
             assert result.fun - p.f_opt <= 1e-5 * (start - p.f_opt)
             run = kept["sets"]["rotated"]["problems"][p.name]["runs"]["rprop"]
             assert run["evals"][2] is None
+
+
+def test_the_near_kinks_are_given_up_too_early_unless_ftol_is_off(kept):
+    from benchmarks.problems import large
+
+    (p,) = (p for p in large.quadratics() if p.name == "l1_like-1000-1.01")
+    run = kept["sets"]["large"]["problems"][p.name]["runs"]["rprop"]
+    assert run["success"]
+    assert run["evals"][2] is None
+    assert minimize_rprop(p.fun, p.x0, jac=True, ftol=0).fun < 1e-5 * p.fun(p.x0)[0]

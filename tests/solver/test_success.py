@@ -246,3 +246,13 @@ def test_every_status_has_a_message_and_advice():
         assert message.endswith(".")
         assert status < 0 or advice.endswith(".")
         assert isinstance(success, bool)
+
+
+@pytest.mark.parametrize("unit", [1e-200, 1e-20, 1e-3, 1e30])
+@pytest.mark.parametrize("options", [{}, {"variant": "irprop+"}])
+def test_success_does_not_depend_on_the_unit_of_the_loss(unit, options):
+    result = minimize_rprop(
+        lambda x: (unit * rosen(x), unit * rosen_der(x)), [-1.2, 1.0], jac=True, **options
+    )
+    assert result.success
+    np.testing.assert_allclose(result.x, 1, atol=1e-3)

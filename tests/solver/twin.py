@@ -70,7 +70,7 @@ class Twin:
         zeros = np.zeros(len(delta))
         self.state = delta, zeros, zeros, math.nan
         self.along = self.enter(self.slope)
-        self.level, self.status = start.fun, RUNNING
+        self.scale, self.level, self.status = min(1, abs(start.fun)), start.fun, RUNNING
         self.length = self.floor = 0.0
         self.armijo = False
         if not usable(start):
@@ -118,7 +118,7 @@ class Twin:
             self.nit, self.age = self.nit + 1, self.age + 1
             self.unseen = 0 if new else self.unseen + 1
             self.waits += self.s.ftol > 0
-            fell = self.level - self.best.fun > self.s.ftol * max(abs(self.best.fun), 1)
+            fell = self.level - self.best.fun > self.s.ftol * max(abs(self.best.fun), self.scale)
             if self.s.ftol > 0 and fell:
                 self.level, self.waits = self.best.fun, 0
         self.judge()
@@ -231,7 +231,7 @@ class Twin:
         visible = moved and promised > 4 * EPS * abs(here.fun)
         self.rose |= usable(there) and there.fun > here.fun
         self.saw_unusable |= not usable(there)
-        enough = (4 * EPS + s.ftol) * max(1, abs(here.fun))
+        enough = (4 * EPS + s.ftol) * max(self.scale, abs(here.fun))
         nothing = 8 if self.saw_unusable else 12
         nothing = 10 if self.rose else nothing
         if self.reason in (4, 5):
