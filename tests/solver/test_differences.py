@@ -238,3 +238,22 @@ def test_steps_of_the_user(option, step):
 def test_bad_steps(option, step):
     with pytest.raises((TypeError, ValueError), match=f"{option} must be "):
         minimize_rprop(rosen, [2.0, -4.0], **{option: step})
+
+
+def test_a_step_that_is_lost_in_x_is_replaced():
+    sides, seen = (np.full(2, -np.inf), np.full(2, np.inf)), []
+    x = np.array([3.0, 0.5])
+    given = {"method": "2-point", "f0": 0.0, "bounds": sides, "rel_step": 1e-20}
+    approx_derivative(lambda x: seen.append(x.tolist()) or 0.0, x, **given)
+    assert seen == [[3 + 3 * 2.0**-26, 0.5], [3.0, 0.5 + 2.0**-26]]
+
+
+def test_advice_suits_what_came():
+    ragged = [[1.0], [1.0, 2.0]]
+    with pytest.raises(
+        ValueError, match=r"the loss must be one number .*; pass jac=True where fun"
+    ):
+        minimize_rprop(lambda x: (1.0, np.zeros(2)), [0.0, 0.0])
+    with pytest.raises(ValueError, match="the gradient must be one number or array; got") as caught:
+        minimize_rprop(lambda x: (1.0, ragged), [0.0, 0.0], jac=True)
+    assert "jac=True" not in str(caught.value)

@@ -196,3 +196,46 @@ def test_every_iteration_is_told_once(fun, options):
     np.testing.assert_array_equal(result.history["best_fun"], lowest)
     assert (np.diff(result.history["nfev"]) >= 0).all()
     assert result.history["nfev"][-1] <= result.nfev
+
+
+def test_flips_are_told_by_the_iteration_that_answers_them():
+    """From 0.25 by 0.1, 0.12 and 0.144 across 0; there the sign is forgotten, and so on."""
+    options = {"basis": None, "secant": False, "variant": "irprop-", "delta0": 0.1, "maxiter": 7}
+    result = minimize_rprop(lambda x: (abs(x[0]), np.sign(x)), [0.25], jac=True, history=True, **options)  # fmt: skip
+    assert result.history["flips"].tolist() == [0, 0, 0, 0, 1, 0, 0, 1]
+
+
+def test_a_result_is_the_users():
+    first = minimize_rprop(rosenbrock, [-1.2, 1.0], jac=True, maxiter=9, return_all=True)
+    kept = [array.copy() for array in (*first.state.best, *first.state.here)]
+    for array in (first.x, first.jac, *first.allvecs):
+        array[:] = np.nan
+    for now, before in zip((*first.state.best, *first.state.here), kept, strict=True):
+        np.testing.assert_array_equal(now, before)
+
+
+def test_another_loss_leaves_the_unit_of_lengths_alone():
+    _, ours = settings_of({}, 2, None)
+    fun = Recorded(valley)
+    run = begun(fun, np.array([-1.2, 1.0]), None, ours)
+    for _ in range(3):
+        engine.advance(run, lambda _, x: fun(x), ours)
+    run.state = run.state._replace(delta=run.state.delta / 1024)
+    other = Recorded(turned)
+    rest, _ = engine.resume(run, Point(run.best.x, *other(run.best.x)), ours)
+    engine.advance(rest, lambda _, x: other(x), ours)
+    assert len(other.points) > 1
+    np.testing.assert_array_equal(rest.unit, run.unit)
+
+
+@pytest.mark.parametrize("low", [-np.inf, 1.5])
+def test_optimality_is_the_largest_slope_that_is_free(low):
+    def bowl(x):
+        return float(((x - 1) ** 2).sum()), 2 * (x - 1)
+
+    result = minimize_rprop(
+        bowl, [3.0, 2.0], jac=True, bounds=[(low, None), (None, None)], maxiter=4
+    )
+    free = abs(result.jac) * [result.x[0] > low, True]
+    assert result.optimality == free.max()
+    assert low < 0 or abs(result.jac).max() > free.max()

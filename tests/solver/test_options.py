@@ -249,6 +249,16 @@ def test_directions_begun_late_are_the_axes_at_first():
 
 def test_a_tolerance_for_each_variable():
     assert checked({"xtol": [0.0, 1e-3]}, "one")["xtol"].tolist() == [0.0, 1e-3]
+    assert checked({"xtol": [0, 1]}, "one")["xtol"].dtype == float
     for wrong in ([0.0, -1e-3], [0.1, np.nan]):
         with pytest.raises(ValueError, match="xtol must be numbers that are not negative; got"):
             checked({"xtol": wrong}, "one")
+
+
+def test_what_rounding_may_do_and_how_long_steps_may_get():
+    x = np.ones(2)
+    assert configure(checked({}, "one"), x, False, 1).exact == 2.0**-50
+    for low in (0.0, 1e250, [0.0, 1e250], [1e250, 0.0]):
+        given = checked({"step_sizes": (low, np.inf)}, "one")
+        longest = max(np.max(low), np.finfo(float).max ** 0.75)
+        assert np.max(configure(given, x, False, 1).step_sizes[1]) == longest
