@@ -169,10 +169,12 @@ class Runs(RuleBasedStateMachine):
         assert result.nfev == len(evaluations)
         left = {"maxiter": ENDS["maxiter"] - self.nit, "maxfev": ENDS["maxfev"] - self.count}
         early = {1: left["maxiter"] > result.nit, 2: left["maxfev"] > 0, -1: True, 99: True}
-        if early.get(result.status, False):
+        over = result.status == 99 and self.nit + result.nit == self.whole.result.nit
+        if early.get(result.status, False) and not over:
             self.go_on(result)
         else:
-            self.compare(result)
+            if not over:  # the callback stopped a run that had come to its end
+                self.compare(result)
             self.opt = pickle.loads(pickle.dumps(self.whole))
 
     def compare(self, result):
