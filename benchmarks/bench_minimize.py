@@ -69,12 +69,15 @@ def main() -> None:
     parser.add_argument("--jobs", type=int, default=1, help="processes")
     parser.add_argument("--budget", type=int, default=10_000, help="evaluations of a run")
     parser.add_argument("--only", default="", help="run only solvers whose name contains this")
+    parser.add_argument("--without", help="leave out solvers whose name contains this: torch's, as in"
+                        " what is kept, which take hours")  # fmt: skip
     args = parser.parse_args()
     budget = min(args.budget, 1000) if args.quick else args.budget
     chosen = everything()[:: 3 if args.quick else 1]
     names = {p.name for p in chosen}
+    solvers = [s for s in SOLVERS if args.without is None or args.without not in s.name]
     records = collect(
-        SOLVERS,
+        solvers,
         everything,
         budget,
         chosen=lambda solver, p: args.only in solver.name and p.name in names,
@@ -82,7 +85,7 @@ def main() -> None:
     )
     lacking = {
         solver.name
-        for solver in SOLVERS
+        for solver in solvers
         for p in chosen
         if solver.name in records and p.name not in records[solver.name]
         if solver.bounded or p.bounds is None

@@ -141,13 +141,3 @@ def test_a_smaller_first_step_helps_where_the_start_says_little(kept):
             assert result.fun - p.f_opt <= 1e-5 * (start - p.f_opt)
             run = kept["sets"]["rotated"]["problems"][p.name]["runs"]["rprop"]
             assert run["evals"][2] is None
-
-
-def test_the_near_kinks_are_given_up_too_early_unless_ftol_is_off(kept):
-    from benchmarks.problems import large
-
-    (p,) = (p for p in large.quadratics() if p.name == "l1_like-1000-1.01")
-    run = kept["sets"]["large"]["problems"][p.name]["runs"]["rprop"]
-    assert run["success"]
-    assert run["evals"][2] is None
-    assert minimize_rprop(p.fun, p.x0, jac=True, ftol=0).fun < 1e-5 * p.fun(p.x0)[0]
