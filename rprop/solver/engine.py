@@ -160,6 +160,8 @@ def restart(run: Run, start: Point, rows: Array, settings: Settings) -> None:
     run.along = directions.slopes_along(run)
     run.last_along = run.along if settings.secant else None
     run.steep = choose_by_run(rows, largest_magnitude(run.slope), run.steep)
+    if settings.gtol is None:
+        run.gtol = choose_by_run(rows, relative_gtol(run.steep), run.gtol)
     usable = are_finite(run.here.fun, largest_magnitude(run.here.jac))
     run.end(rows & ~usable, 3)
 

@@ -162,9 +162,9 @@ ROWS = [
            "size where that is larger. One number, or one for each variable. By default 1e-8, for "
            "float32 twice its machine epsilon."),
     Option("ftol", None, "float, optional", not_negative,
-           "Stop when within 20 iterations, in which the longest step did not halve, the best "
-           "loss fell by at most ``ftol * max(|loss|, s)``, where s is 1 or the size of the loss at "
-           "x0, whichever is smaller. By default 1e-14; 0 switches the criterion off."),
+           "Stop when within 20 iterations the best loss fell by at most ``ftol * max(|loss|, s)``, "
+           "where s is 1 or the size of the loss at x0, whichever is smaller. By default 1e-14; 0 "
+           "switches the criterion off."),
     Option("f_target", -math.inf, "float, optional", number,
            "Stop when the loss is at most this."),
     Option("maxiter", 10_000, "int, optional", not_negative, "Limit of the number of iterations."),

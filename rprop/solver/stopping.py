@@ -130,14 +130,15 @@ def judge(run: Run, steep: Array, settings: Settings) -> None:
     at_best = here.fun <= lowest
     flat = (steep <= run.gtol) & at_best
     still = is_settled(run, settings) if here.x.size else never
-    idle = is_idle(run) if settings.ftol else never
+    small = at_best & ~run.blocked & (steep <= SMALL * run.steep)
+    idle = is_idle(run, small) if settings.ftol else never
     reached, fallen = lowest <= settings.f_target, lowest < settings.bottom
     spent, unseen = run.nfev + settings.cost > settings.maxfev, run.unseen >= IDLE
     late = run.nit >= settings.maxiter
     settled = still | idle
     if not late and not in_any_run(reached | flat | settled | fallen | spent | unseen):
         return
-    proven = settled & at_best & ~run.blocked & (steep <= SMALL * run.steep)
+    proven = settled & small
     quiet = run.search.phase <= 0  # the others are in the middle of a search
     reasons = {6: reached, 0: flat, 4: proven & still, 5: proven & idle, 11: fallen}
     for code, reason in (reasons | {1: late, 2: spent, 12: unseen}).items():
@@ -167,11 +168,14 @@ def wait(run: Run, settings: Settings) -> None:
             run.reach = choose_by_run(first, longest_step(run), run.reach)
 
 
-def is_idle(run: Run) -> Array:
-    """Tell where no progress was seen for long; steps that got shorter meanwhile are progress."""
+def is_idle(run: Run, small: Array) -> Array:
+    """Tell where no progress was seen for long.
+
+    Steps that got shorter meanwhile are progress, unless the run is where the slope is small.
+    """
     idle = run.waits >= WINDOW
     if in_any_run(idle):
-        contracts = idle & (longest_step(run) <= run.reach / 2)
+        contracts = idle & ~small & (longest_step(run) <= run.reach / 2)
         run.waits = choose_by_run(contracts, 0 * run.waits, run.waits)
         idle = idle & ~contracts
     return idle

@@ -262,3 +262,23 @@ def test_what_rounding_may_do_and_how_long_steps_may_get():
         given = checked({"step_sizes": (low, np.inf)}, "one")
         longest = max(np.max(low), np.finfo(float).max ** 0.75)
         assert np.max(configure(given, x, False, 1).step_sizes[1]) == longest
+
+
+def test_slopes_for_secants_are_not_kept_where_none_are_taken():
+    options = {"jac": rosen_der, "basis": None}
+    early = minimize_rprop(rosen, START[:2], secant=True, maxiter=7, **options)
+    assert early.state.last_along is not None
+    plain = minimize_rprop(rosen, START[:2], state=early.state, maxiter=5, secant=False, **options)
+    assert plain.state.last_along is None
+
+
+def test_a_first_step_grows_at_most_by_four_to_the_fifteenth():
+    opt = Minimizer([1.0])
+    moves = []
+    while len(moves) < 18:
+        x = opt.ask()
+        moves.append(x[0] - 1)
+        opt.tell(-x[0], [-1.0])
+    trials = np.divide(moves[1:], moves[1])
+    np.testing.assert_allclose(trials[:16], 4.0 ** np.arange(16), rtol=1e-6)
+    assert trials[16] < 4 * trials[15]  # a step of the rule

@@ -270,3 +270,13 @@ def test_a_run_whose_steps_get_shorter_has_not_stalled(n):
     result = minimize_rprop(fun, x0, jac=True)
     assert result.success
     assert result.fun < 1e-8 * fun(x0)[0]
+
+
+def test_the_size_of_the_loss_is_that_of_the_loss_gone_on_with():
+    early = minimize_rprop(rosen, [-1.2, 1.0], jac=rosen_der, maxiter=5)
+    with pytest.warns(RuntimeWarning, match="not the one in `state`"):
+        late = minimize_rprop(
+            lambda x: (1e-20 * rosen(x), 1e-20 * rosen_der(x)), early.x, jac=True, state=early.state
+        )
+    assert late.success
+    np.testing.assert_allclose(late.x, 1, atol=1e-3)

@@ -303,10 +303,11 @@ class Twin:
         steep = largest(self.slope)
         still = self.settled()
         idle = s.ftol > 0 and self.waits >= 20
-        if idle and self.longest() <= self.reach / 2:
+        small = at_best and not self.blocked and steep <= 1e-4 * self.steep
+        if idle and not small and self.longest() <= self.reach / 2:
             self.waits, idle = 0, False
         settled = still or idle
-        proven = settled and at_best and not self.blocked and steep <= 1e-4 * self.steep
+        proven = settled and small
         reasons = [
             (6, best.fun <= s.f_target),
             (0, steep <= self.gtol and at_best),
