@@ -97,7 +97,6 @@ def search_again(run: Run, rows: Array, reason: Array, settings: Settings) -> No
     run.here = choose_by_run(rows, run.best, run.here)
     run.last = choose_by_run(rows, run.best, run.last)
     run.slope = slope_at(run.here, run.lower, run.upper, settings)
-    run.along = directions.slopes_along(run)
     search = no_search(run.nfev.shape, LOOK)
     search = search._replace(factor=pick(way > 0, way, afresh), reason=reason)
     run.search = choose_by_run(rows, search, run.search)
