@@ -3,6 +3,7 @@
 import inspect
 import itertools
 import math
+import pickle
 import re
 from pathlib import Path
 
@@ -282,3 +283,17 @@ def test_a_first_step_grows_at_most_by_four_to_the_fifteenth():
     trials = np.divide(moves[1:], moves[1])
     np.testing.assert_allclose(trials[:16], 4.0 ** np.arange(16), rtol=1e-6)
     assert trials[16] < 4 * trials[15]  # a step of the rule
+
+
+def test_the_first_reason_to_end_counts_before_the_time_limit():
+    result = minimize_rprop(rosen, START[:2], jac=rosen_der, maxiter=1, maxtime=1e-12)
+    assert result.status == 1
+
+
+def test_time_spent_before_a_pickle_counts():
+    opt = Minimizer(START[:2], maxtime=50)
+    opt._began -= 100  # as if it had begun earlier
+    opt = pickle.loads(pickle.dumps(opt))
+    while (x := opt.ask()) is not None:
+        opt.tell(rosen(x), rosen_der(x))
+    assert opt.result.status == 13
