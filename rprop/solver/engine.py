@@ -290,9 +290,9 @@ def absorb(run: Run, trial: Trial, there: Point, settings: Settings) -> None:
         steep = accept(run, trial, there, usable, steep, settings)
     run.slope = slope_at(run.here, run.lower, run.upper, settings)
     if trial.state is None:
-        run.along = directions.slopes_along(run)
         run.end(searches(run) & (run.nfev + settings.cost > settings.maxfev), 2)
         if in_any_run(searches(run)):
+            run.along = directions.slopes_along(run)
             return
         steep = largest_magnitude(run.slope)
     if run.directions is not None and in_any_run(due := directions.is_due(run.directions)):

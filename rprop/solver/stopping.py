@@ -130,14 +130,15 @@ def judge(run: Run, steep: Array, settings: Settings) -> None:
     at_best = here.fun <= lowest
     flat = (steep <= run.gtol) & at_best
     still = is_settled(run, settings) if here.x.size else never
-    small = at_best & ~run.blocked & (steep <= SMALL * run.steep)
-    idle = is_idle(run, small) if settings.ftol else never
+    idle = run.waits >= WINDOW if settings.ftol else never
     reached, fallen = lowest <= settings.f_target, lowest < settings.bottom
     spent, unseen = run.nfev + settings.cost > settings.maxfev, run.unseen >= IDLE
     late = run.nit >= settings.maxiter
-    settled = still | idle
-    if not late and not in_any_run(reached | flat | settled | fallen | spent | unseen):
+    if not late and not in_any_run(reached | flat | still | idle | fallen | spent | unseen):
         return
+    small = at_best & ~run.blocked & (steep <= SMALL * run.steep)
+    idle = idle & ~come_closer(run, idle & ~small)
+    settled = still | idle
     proven = settled & small
     quiet = run.search.phase <= 0  # the others are in the middle of a search
     reasons = {6: reached, 0: flat, 4: proven & still, 5: proven & idle, 11: fallen}
@@ -168,17 +169,13 @@ def wait(run: Run, settings: Settings) -> None:
             run.reach = choose_by_run(first, longest_step(run), run.reach)
 
 
-def is_idle(run: Run, small: Array) -> Array:
-    """Tell where no progress was seen for long.
-
-    Steps that got shorter meanwhile are progress, unless the run is where the slope is small.
-    """
-    idle = run.waits >= WINDOW
-    if in_any_run(idle):
-        contracts = idle & ~small & (longest_step(run) <= run.reach / 2)
-        run.waits = choose_by_run(contracts, 0 * run.waits, run.waits)
-        idle = idle & ~contracts
-    return idle
+def come_closer(run: Run, waiting: Array) -> Array:
+    """Tell which waiting runs take shorter steps now, which is progress; they wait anew."""
+    if not in_any_run(waiting):
+        return waiting
+    closer = waiting & (longest_step(run) <= run.reach / 2)
+    run.waits = choose_by_run(closer, 0 * run.waits, run.waits)
+    return closer
 
 
 def longest_step(run: Run) -> Array:
@@ -196,13 +193,12 @@ def is_settled(run: Run, settings: Settings) -> Array:
             if not in_any_run(still):
                 return still
         return in_all_coordinates(within(xtol, *numbers))
-    delta = delta * (run.along != 0)
     longest = xtol if isinstance(xtol, float) else xtol.max()
     longest = longest * np.maximum(largest_magnitude(x), largest_magnitude(unit))
-    still = largest_magnitude(delta) <= x.shape[-1] ** 0.5 * longest  # or some length is greater
+    still = longest_step(run) <= x.shape[-1] ** 0.5 * longest  # or some length is greater
     if not in_any_run(still):
         return still
-    lengths = directions.lengths(run.directions, delta)
+    lengths = directions.lengths(run.directions, delta * (run.along != 0))
     return still & in_all_coordinates(within(xtol, lengths, x, unit, run.slope))
 
 
