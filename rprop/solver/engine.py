@@ -158,7 +158,8 @@ def restart(run: Run, start: Point, rows: Array, settings: Settings) -> None:
     if run.spacer is not None:
         run.spacer = run.spacer._replace(searching=run.spacer.searching & ~rows)
     run.along = directions.slopes_along(run)
-    run.last_along = run.along if settings.secant else None
+    if settings.secant:
+        run.last_along = choose_by_run(rows, run.along, run.last_along)
     run.steep = choose_by_run(rows, largest_magnitude(run.slope), run.steep)
     if settings.gtol is None:
         run.gtol = choose_by_run(rows, relative_gtol(run.steep), run.gtol)

@@ -140,3 +140,15 @@ def test_copies_of_a_state_are_as_good():
     ]
     for end in ends:
         np.testing.assert_array_equal(end, ends[0])
+
+
+@pytest.mark.parametrize("until", range(6, 30, 3))
+def test_a_row_goes_on_as_alone_beside_one_whose_loss_is_another(until):
+    X0, steep = starts()
+    first = solve(rosenbrock, X0, (steep,), maxiter=until, return_state=True)
+    changed = np.where(np.arange(PROBLEMS) % 2, 3 * steep, steep)
+    options = {"maxiter": 9, "state": first.state}
+    with pytest.warns(RuntimeWarning, match="not the one in `state`"):
+        mixed = solve(rosenbrock, None, (changed,), **options)
+    alone = solve(rosenbrock, None, (steep,), **options)
+    np.testing.assert_array_equal(mixed.x[::2], alone.x[::2])
