@@ -23,6 +23,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 
 from rprop.rule.state import Array, RpropState
 from rprop.solver.per_run import choose_by_run, in_any_run, pick
@@ -258,7 +259,7 @@ def eigenvectors(
             scale = np.abs(full).sum(axis=(-1, -2))[..., None] + 1
             held = np.where(pinned, scale * (2 + np.arange(n) / n), 0)
             full = full + held[..., None] * np.eye(n)
-        values, columns = np.linalg.eigh(full)
+        values, columns = diagonalise(full)
         if pinned is not None:
             share = np.matmul((1.0 * pinned)[..., None, :], columns * columns)[..., 0, :]
             values = np.where(share > 0.5, 0, values)
@@ -266,11 +267,11 @@ def eigenvectors(
             return transposed(columns), values
     else:
         # Their products tell as much as a QR factorisation would, in an eighth of the time.
-        squares, turns = np.linalg.eigh(np.matmul(vectors, transposed(vectors)))
+        squares, turns = diagonalise(np.matmul(vectors, transposed(vectors)))
         apart = squares > ALIKE * squares[..., -1:]
         sizes = np.sqrt(np.where(apart, squares, 1))
         parts = turns * (apart * sizes)[..., None, :]
-        values, inner = np.linalg.eigh(np.matmul(transposed(parts) * weights[..., None, :], parts))
+        values, inner = diagonalise(np.matmul(transposed(parts) * weights[..., None, :], parts))
         columns = np.matmul(turns * (apart / sizes)[..., None, :], inner)
     order = np.argsort(-np.abs(values), axis=-1)[..., :k]
     values = np.take_along_axis(values, order, axis=-1)
@@ -279,3 +280,16 @@ def eigenvectors(
         np.take_along_axis(columns, order[..., None, :], axis=-1) * real[..., None, :]
     )
     return basis if n <= vectors.shape[-2] else np.matmul(basis, vectors), values * real
+
+
+def diagonalise(matrices: Array) -> tuple[Array, Array]:
+    """Return eigenvalues and eigenvectors; the fast way fails for some matrices, which are rare."""
+    try:
+        values, vectors = np.linalg.eigh(matrices)
+    except np.linalg.LinAlgError:
+        if matrices.ndim == 2:
+            values, vectors = scipy.linalg.eigh(matrices, driver="ev")
+        else:
+            pairs = [diagonalise(matrix) for matrix in matrices]
+            values, vectors = (np.array(part) for part in zip(*pairs, strict=True))
+    return values, vectors

@@ -38,16 +38,17 @@ STRAIGHT = 0.9  # the part of its slope that a loss has kept after a step too sh
 #: The status of a run whose first search finds no smaller loss, and those that searches end with.
 FIRST, UNUSABLE, WRONG, SHORT = np.array([10, 8, 9, 12], np.int8)
 LONGER = 1024  # how much longer than the shortest trial the one against the gradient is
-FEW = 10  # coordinates with a factor of their own
+FEW = 10  # variables that all have a factor of their own
 GOLDEN = (5**0.5 - 1) / 2
 
 
 def guess(x: Array, lower: Array, upper: Array) -> Array:
     """Return Δ0 from the start: a tenth of |x|, where x is 0 of its median, at most of the box.
 
-    Fixed factors from 0.9 to 1, no two alike, keep the run off the ray through 0 and off the
-    diagonals, where symmetric functions have their saddles. Only the first coordinates have them:
-    more would break the symmetry of large problems, which is what makes them easy.
+    Fixed factors from 0.9 to 1 keep the run off the ray through 0, where symmetric functions have
+    their saddles. No two are alike, so that it leaves the diagonals, too. With more than a few
+    variables only equal ones have equal factors: the symmetry of large problems is what makes them
+    easy.
     """
     size = np.abs(x)
     size = np.where((size < np.inf) & (size > 1e3 * np.finfo(x.dtype).tiny), size, 0)
@@ -61,7 +62,8 @@ def guess(x: Array, lower: Array, upper: Array) -> Array:
     with np.errstate(over="ignore"):
         width = np.where(upper > lower, upper - lower, np.inf)
     number = np.arange(1, x.shape[-1] + 1)
-    factors = 1 - 0.1 * np.where(number <= FEW, GOLDEN * number % 1, 0)
+    mantissa = np.frexp(size)[0]  # the same in any unit that is a power of two
+    factors = 1 - 0.1 * (GOLDEN * number % 1) if x.shape[-1] <= FEW else 0.8 + 0.2 * mantissa
     return (np.float64(0.1) * factors * np.minimum(size, width)).astype(x.dtype)
 
 

@@ -228,6 +228,27 @@ def test_coordinates_that_a_bound_holds_keep_to_themselves(n, k):
         assert value == 0 or abs(v[pinned]).max() < 1e-11
 
 
+def test_matrices_of_which_some_are_beyond_the_fast_way(monkeypatch):
+    fast = np.linalg.eigh
+
+    def fails(matrices):  # as it does for some, for no reason that can be seen
+        if (matrices[..., 0, 0] > 1).any():
+            raise np.linalg.LinAlgError
+        return fast(matrices)
+
+    monkeypatch.setattr(np.linalg, "eigh", fails)
+    some_matrices = np.random.default_rng(0).uniform(-1, 1, (3, 5, 5))
+    some_matrices += some_matrices.swapaxes(-1, -2)
+    some_matrices[:, 0, 0] = 0.5, 1.5, 0.25
+    values, vectors = directions.diagonalise(some_matrices)
+    for i, matrix in enumerate(some_matrices):
+        close(vectors[i] * values[i] @ vectors[i].T, matrix)
+        close(vectors[i] @ vectors[i].T, np.eye(5))
+        assert (np.diff(values[i]) > 0).all()
+        for part, alone in zip((values, vectors), directions.diagonalise(matrix), strict=True):
+            np.testing.assert_array_equal(part[i], alone)
+
+
 def test_axes_that_do_not_interact_stay():
     d = directions.axes((2,), np.dtype(float))
     d = d._replace(moves=np.full((5, 2), 0.5), changes=np.tile([1.0, 3.0], (5, 1)))

@@ -211,7 +211,7 @@ def test_the_page_says_what_switches_off_what_the_default_adds(added, code):
 
 def test_the_table_of_the_page_was_found():
     assert {code for _, code in ADDED} == set(OFF)
-    assert f"for the first {FEW} variables" in SCIPY_PAGE
+    assert f"with more than {FEW} variables" in SCIPY_PAGE
 
 
 WAYS = (

@@ -54,14 +54,15 @@ def three(x):
 
 
 def pairs(x):
-    """Three saddles of two variables each."""
+    """Saddles of two variables each."""
     both = [ray(pair) for pair in x.reshape(-1, 2)]
     return sum(loss for loss, _ in both), np.concatenate([gradient for _, gradient in both])
 
 
 @pytest.mark.parametrize("options", WAYS, ids=str)
 @pytest.mark.parametrize(
-    ("fun", "n", "least"), [(ray, 2, 0), (cross, 2, -0.5), (three, 3, 0), (pairs, 6, 0)]
+    ("fun", "n", "least"),
+    [(ray, 2, 0), (cross, 2, -0.5), (three, 3, 0), (pairs, 6, 0), (pairs, 20, 0)],
 )
 def test_saddles_are_left(fun, n, least, options):
     rng = np.random.default_rng(0)
@@ -74,6 +75,19 @@ def test_saddles_are_left(fun, n, least, options):
 def test_equal_components_do_not_stay_equal():
     assert minimize_rprop(ray, [2.0, -1.0], jac=True).fun < 1e-12
     assert minimize_rprop(cross, [1.0, 1.0], jac=True).fun < -0.5 + 1e-12
+
+
+def test_large_problems_keep_their_symmetry():
+    points = []
+
+    def fun(x):
+        points.append(x)
+        f, g = zip(*map(ray, x.reshape(-1, 2)), strict=True)
+        return sum(f), np.concatenate(g)
+
+    assert minimize_rprop(fun, np.tile([2.0, -1.5], 10), jac=True, basis=None).success
+    for x in points:
+        np.testing.assert_array_equal(x.reshape(-1, 2), np.tile(x[:2], (10, 1)))
 
 
 def likelihood(p, data):

@@ -44,9 +44,12 @@ def guess(x, lower, upper):
     golden = (math.sqrt(5) - 1) / 2
     found = []
     for i, (v, low, high) in enumerate(zip(x, lower, upper, strict=True)):
-        factor = 1 - 0.1 * (golden * (i + 1) % 1 if i < 10 else 0)
+        size = abs(v) or middle
+        factor = (
+            1 - 0.1 * (golden * (i + 1) % 1) if len(x) <= 10 else 0.8 + 0.2 * math.frexp(size)[0]
+        )
         width = high - low if high > low else math.inf
-        found.append(0.1 * factor * min(abs(v) or middle, width))
+        found.append(0.1 * factor * min(size, width))
     return np.array(found)
 
 
