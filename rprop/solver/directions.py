@@ -7,7 +7,8 @@ move s that changed the gradient by y:
 
     M ← M + r rᵀ / (rᵀ s),   r = y - M s,   from M = 0 [1]_.
 
-Its eigenvalues serve only to choose directions; how long steps are stays the business of the rule.
+Its eigenvalues choose directions, and each new Δ is drawn to where they put the zero of the slope;
+from there on, how long steps are is the business of the rule.
 Pairs (s, y) are collected and taken in when the directions are renewed, every few moves; where there
 are more variables than directions, M is kept as the k eigenpairs of largest magnitude, so that a
 step costs O(n k) and no matrix of n rows and columns is ever made.
@@ -48,6 +49,7 @@ APART = 1e-3  # the part of the changes of slope against moves up to which axes 
 PERIOD = 5, 10  # moves between two renewals: n, within these
 PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
 ALIKE = 1e-10  # the part of the squares of vectors below which they depend on each other
+DRAWN = 0.1, 2  # times Δ: how far it is drawn to the zero of the slope along a new direction
 NOTHING = 1e-12  # the part of the largest eigenvalue below which one says nothing
 
 
@@ -196,7 +198,7 @@ def transposed(vectors: Array) -> Array:
 
 
 def renew(
-    directions: Directions, state: RpropState, pinned: Array | None
+    directions: Directions, state: RpropState, slope: Array, pinned: Array | None
 ) -> tuple[Directions, RpropState]:
     """Turn to the eigenvectors of what was learned; Δ is carried over, signs are forgotten.
 
@@ -220,7 +222,10 @@ def renew(
     if not whole:
         new = vectors - np.matmul(transposed(turn), old)
         squares = squares + times(new * new, delta[..., k:] ** 2)
-    delta[..., :k] = np.sqrt(squares)
+    carried, curved = np.sqrt(squares), values > 0
+    way = np.abs(times(vectors, slope)) / np.where(curved, values, 1)
+    drawn = np.fmin(np.fmax(way, DRAWN[0] * carried), DRAWN[1] * carried)  # NaN says nothing
+    delta[..., :k] = np.where(curved, drawn, carried)
     forgotten = RpropState(
         delta.astype(state.delta.dtype),
         0 * state.prev_sign,

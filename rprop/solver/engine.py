@@ -363,7 +363,9 @@ def renew(run: Run, due: Array, settings: Settings) -> None:
         rows = np.flatnonzero(due)
         some = type(run.directions)(*(part[rows] for part in run.directions))
         state = RpropState(*(part[rows] for part in run.state))
-        new = directions.renew(some, state, None if pinned is None else pinned[rows])
+        new = directions.renew(
+            some, state, run.slope[rows], None if pinned is None else pinned[rows]
+        )
         for old, renewed in zip(run.directions[:2], new[0], strict=False):
             old[rows] = renewed
         run.directions = run.directions._replace(
@@ -375,7 +377,7 @@ def renew(run: Run, due: Array, settings: Settings) -> None:
         delta, prev_sign, prev_update = fields
         run.state = RpropState(delta, prev_sign, prev_update, run.state.prev_loss)
     else:
-        run.directions, run.state = directions.renew(run.directions, run.state, pinned)
+        run.directions, run.state = directions.renew(run.directions, run.state, run.slope, pinned)
 
 
 def alike(number: float, many: tuple[int, ...]) -> Array:

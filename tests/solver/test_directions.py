@@ -78,6 +78,10 @@ def state_of(d, seed=0):
     return RpropState(rng.uniform(0.1, 2, size), signs, rng.normal(size=size), np.float64(3.0))
 
 
+def renewed(d, state):
+    return directions.renew(d, state, np.ones(d.vectors.shape[-1]), None)
+
+
 SHAPES = [(1, 1), (2, 2), (4, 4), (4, 1), (6, 3), (30, 2)]
 
 
@@ -193,7 +197,8 @@ def test_a_renewal_turns_to_the_largest_eigenvectors(n, k, seed):
     state = state_of(d)
     state.prev_update[0] = 0
     M = hessian(d.vectors, d.values, d.moves, d.changes)
-    new, after = directions.renew(d, state, None)
+    slope = np.random.default_rng(seed).normal(size=n) * 10.0 ** np.arange(-2, 1)[seed]
+    new, after = directions.renew(d, state, slope, None)
     values, columns = np.linalg.eigh(M)
     largest = np.argsort(-abs(values))[:k]
     close(sorted(new.values), sorted(values[largest]))
@@ -204,7 +209,11 @@ def test_a_renewal_turns_to_the_largest_eigenvectors(n, k, seed):
         if k < n:
             rest = v - sum(dot(o, v) * o for o in d.vectors)
             square += sum((r * x) ** 2 for r, x in zip(rest, state.delta[k:], strict=True))
-        close(after.delta[i], square**0.5)
+        expected = square**0.5
+        if new.values[i] > 0:  # and drawn to where the slope would be 0
+            way = abs(dot(v, slope)) / new.values[i]
+            expected = min(max(way, expected / 10), 2 * expected)
+        close(after.delta[i], expected)
     np.testing.assert_array_equal(after.delta[k:], state.delta[k:])
     assert not after.prev_sign.any()
     assert after.prev_sign.dtype == np.int8
@@ -218,7 +227,7 @@ def test_a_renewal_turns_to_the_largest_eigenvectors(n, k, seed):
 def test_coordinates_that_a_bound_holds_keep_to_themselves(n, k):
     d = some(5, n, k, pairs=3)
     pinned = np.arange(n) % 3 == 1
-    new, _ = directions.renew(d, state_of(d), pinned)
+    new, _ = directions.renew(d, state_of(d), np.ones(n), pinned)
     M = hessian(d.vectors, d.values, d.moves, d.changes) * np.outer(~pinned, ~pinned)
     expected = np.linalg.eigvalsh(M)
     close(sorted(abs(new.values))[::-1], sorted(abs(expected))[::-1][:k])
@@ -254,36 +263,45 @@ def test_axes_that_do_not_interact_stay():
     d = d._replace(moves=np.full((5, 2), 0.5), changes=np.tile([1.0, 3.0], (5, 1)))
     d = d._replace(collected=np.int32(5))
     state = state_of(d)
-    kept, after = directions.renew(d, state, None)
+    kept, after = renewed(d, state)
     assert kept.vectors is d.vectors
     assert after is state
     assert kept.collected == 0
     # Against its own move is what counts: 1 of 1000 is still alike, 2 are not.
     for against, stays in ((1.998, True), (2, True), (2.02, False)):
         changes = np.tile([2000 - against, -against], (5, 1))
-        some_turn = directions.renew(d._replace(changes=changes), state, None)[0]
+        some_turn = renewed(d._replace(changes=changes), state)[0]
         assert (some_turn.vectors is d.vectors) == stays
     # The mean over the moves, each by its share.
     d.changes[0] = [4.0, -4.0]
-    assert directions.renew(d, state, None)[0].vectors is not d.vectors
+    assert renewed(d, state)[0].vectors is not d.vectors
     # What was learned once is never left to the axes again.
     learned = d._replace(values=np.array([1.0, 0.0]), changes=np.tile([1.0, 3.0], (5, 1)))
-    assert directions.renew(learned, state, None)[1] is not state
+    assert renewed(learned, state)[1] is not state
 
 
 def test_numbers_too_large_for_an_estimate_say_nothing():
     d = some(0, 2, 2, pairs=2, learned=False)
     d.moves[0], d.changes[0] = [1e-160, 0], [1e150, 0]
-    new, after = directions.renew(d, state_of(d), None)
+    new, after = renewed(d, state_of(d))
     assert np.isfinite(new.vectors).all()
     assert np.isfinite(after.delta).all()
+
+
+def test_slopes_too_large_for_a_sum_draw_no_step_size_further_than_others():
+    d = some(0, 4, 4, pairs=3)
+    state = state_of(d)
+    with np.errstate(all="ignore"):
+        _, after = directions.renew(d, state, np.array([1.7, -1.7, 1.7, -1.7]) * 1e308, None)
+    usual = directions.renew(d, state, np.full(4, 1e300), None)[1].delta
+    assert ((after.delta <= usual) & (after.delta > 0)).all()
 
 
 def test_nothing_learned_is_no_direction():
     d = directions.axes((60,), np.dtype(float))
     d = d._replace(moves=np.eye(60)[:10], changes=np.eye(60)[1:11])
     d = d._replace(changes=d.changes - np.eye(60)[:10] * 1e-9)
-    new, _ = directions.renew(d, state_of(d), None)
+    new, _ = renewed(d, state_of(d))
     assert not new.values.any()
     assert not new.vectors.any()
 
@@ -295,7 +313,7 @@ def test_directions_without_an_eigenvalue_are_none():
     rng = np.random.default_rng(0)
     d = d._replace(moves=rng.normal(size=(10, n)))
     d = d._replace(changes=d.moves @ np.diag(np.arange(1.0, n + 1)) @ np.tri(n), collected=10)
-    new, _ = directions.renew(d, state_of(d), None)
+    new, _ = renewed(d, state_of(d))
     real = new.values != 0
     assert real.sum() == 10
     assert (real[:10]).all()
@@ -315,9 +333,10 @@ def test_each_run_by_itself(n, k, held):
     batch = Directions(*map(np.stack, zip(*runs, strict=True)))
     state = RpropState(*map(np.stack, zip(*states, strict=True)))
     pinned = np.arange(4 * n).reshape(4, n) % 5 == 0 if held else None
-    many, after = directions.renew(batch, state, pinned)
+    slope = np.random.default_rng(9).normal(size=(4, n))
+    many, after = directions.renew(batch, state, slope, pinned)
     for i, (d, s) in enumerate(zip(runs, states, strict=True)):
-        one, own = directions.renew(d, s, None if pinned is None else pinned[i])
+        one, own = directions.renew(d, s, slope[i], None if pinned is None else pinned[i])
         for part, expected in zip((*many, *after), (*one, *own), strict=True):
             np.testing.assert_array_equal(part[i], expected)
         assert (own is s) == (i == 1)

@@ -205,7 +205,7 @@ class Twin:
         delta, signs, update, prev_loss = self.state
         state = directions.RpropState(delta, signs, update, prev_loss)
         held = self.slope != self.here.jac if self.s.bounded else None
-        self.directions, state = directions.renew(self.directions, state, held)
+        self.directions, state = directions.renew(self.directions, state, self.slope, held)
         self.state = tuple(state)
 
     # The search for a length.
