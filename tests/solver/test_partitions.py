@@ -98,6 +98,12 @@ def test_longdouble_gradients_are_added_as_such():
     assert gradient[0] == np.longdouble(1) + tiny
 
 
+def test_what_is_not_finite_is_added_in_silence():
+    fun = sum_over(lambda x, part: (part, [part, 1e308]), [np.inf, -np.inf])
+    loss, gradient = fun(np.zeros(2))
+    np.testing.assert_array_equal([loss, *gradient], [np.nan, np.nan, np.inf])
+
+
 LOSSY = {
     "drops one": (lambda task, items: [task(item) for item in items[:3] + items[4:]], "none for 3"),
     "drops all": (lambda task, items: [], "none for 0, 1, 2, 3, 4"),
