@@ -67,7 +67,7 @@ def test_options_stand_in_a_docstring_whose_indentation_python_took_away():
 
     function.__doc__ = "Do.\n\nParameters\n----------\nx : array\n{options}\n\nReturns\n"
     text = rprop.solver.options.documented("one")(function).__doc__
-    assert "\nx : array\nvariant : " in text
+    assert "\nx : array\ntol : float, optional\n    " in text
     assert "{options}" not in text
 
 
