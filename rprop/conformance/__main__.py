@@ -44,7 +44,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if which(program) is None:
             print(f"{program!r} cannot be checked: it is no program.", file=sys.stderr)
             return MISSING
-        make = Process.of(options.command, options.timeout, reuse=options.reuse)
+        try:
+            make = Process.of(options.command, options.timeout, reuse=options.reuse)
+        except ValueError as error:
+            parser.error(f"--{error}")
         chosen = {options.command: Adapter(lambda _: make, "", "irprop-")}
     else:
         chosen = ADAPTERS if options.all else {options.name: ADAPTERS[options.name]}

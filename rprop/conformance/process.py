@@ -53,9 +53,9 @@ class Program:
         talking = Thread(target=talk, args=(popen, self.asked, self.answers), daemon=True)
         self.listening = Thread(target=listen, args=(popen.stderr, self.errors), daemon=True)
         threads = talking, self.listening
+        self.close = weakref.finalize(self, end, popen, self.asked, threads)
         for thread in threads:
             thread.start()
-        self.close = weakref.finalize(self, end, popen, self.asked, threads)
 
     def ask(self, lines: list[str]) -> bytes:
         """Write lines and read one."""
