@@ -279,7 +279,7 @@ def test_a_callback_stops_a_run_in_its_last_iteration(status, fun, options):
         assert again.fun <= alone.fun
 
 
-@pytest.mark.parametrize("method", ["BFGS", "L-BFGS-B", "SLSQP", minimize_rprop])
+@pytest.mark.parametrize("method", ["BFGS", "L-BFGS-B", minimize_rprop])
 def test_scipy_does_the_same(method):
     callback, calls = stopping_at(0)
     options = {"jac": True, "method": method}
