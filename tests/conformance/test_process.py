@@ -199,6 +199,20 @@ assert make.idle
             os.kill(int(done.stdout), signal.SIGKILL)
 
 
+def test_what_declined_a_case_runs_the_next(tmp_path):
+    code = """hear(2); say(b'{"decline": "no"}\\n'); hear(2); say(GOOD); hear()"""
+    make = program(tmp_path, code, reuse=True)
+    stepper = started(make)
+    with pytest.raises(Declined, match=r"^no$"):
+        stepper.step(np.ones(1), 1.0)
+    del stepper
+    (waiting,) = make.idle
+    stepper = started(make)
+    assert stepper.program is waiting
+    stepper.step(np.ones(1), 1.0)
+    np.testing.assert_array_equal(stepper.params, [-0.1])
+
+
 @pytest.mark.parametrize("line", ["", "'", "no-such-program", os.devnull])
 def test_what_cannot_be_started(line):
     with pytest.raises(RuntimeError, match=f"the program {line!r} cannot be started: ."):
@@ -233,6 +247,12 @@ def test_what_is_no_answer_is_said(line):
     ) as caught:
         read(line, np.dtype(float))
     assert len(str(caught.value)) < 200
+
+
+def test_what_a_dtype_cannot_hold_is_infinite_in_silence():
+    params, delta = read(b'{"params": [1e5, -1e5], "delta": [1e-9]}', np.dtype(np.float16))
+    np.testing.assert_array_equal(params, [np.inf, -np.inf])
+    np.testing.assert_array_equal(delta, [0.0])
 
 
 JSON = st.recursive(
