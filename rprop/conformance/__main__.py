@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from io import TextIOWrapper
 from shutil import which
 from typing import Any
 
@@ -29,6 +30,8 @@ CONFORMS, DIFFERS, MISSING = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check what was asked for and print the reports; return the exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console may lack what a program wrote
     parser = arguments_of()
     options = parser.parse_args(arguments)
     if (options.name is None) + (options.command is None) + (not options.all) != 2:

@@ -5,6 +5,7 @@ import json
 import os
 import signal
 import sys
+from io import BytesIO, TextIOWrapper
 from subprocess import run
 from threading import active_count
 from time import monotonic, sleep
@@ -16,6 +17,7 @@ from hypothesis import strategies as st
 
 from rprop.conformance import Declined
 from rprop.conformance.__main__ import main
+from rprop.conformance.adapters import ADAPTERS, Adapter
 from rprop.conformance.process import LAST, LONGEST, Process, read
 
 POSIX = pytest.mark.skipif(not hasattr(os, "killpg"), reason="there are no process groups")
@@ -183,6 +185,7 @@ def test_nothing_is_left_of_many(tmp_path):
 def test_what_waits_for_the_next_case_ends_with_us(tmp_path):
     make = program(tmp_path, "hear(2); say(GOOD); time.sleep(99)")
     script = f"""
+from rprop.conformance.adapters import ADAPTERS, Adapter
 from rprop.conformance.process import Process
 import numpy as np
 make = Process.of({make.line!r}, reuse=True)
@@ -253,6 +256,18 @@ def test_what_a_dtype_cannot_hold_is_infinite_in_silence():
     params, delta = read(b'{"params": [1e5, -1e5], "delta": [1e-9]}', np.dtype(np.float16))
     np.testing.assert_array_equal(params, [np.inf, -np.inf])
     np.testing.assert_array_equal(delta, [0.0])
+
+
+def test_a_console_that_lacks_a_letter_shows_a_question_mark(monkeypatch):
+    def make(*case):
+        raise Declined("nur für float64")
+
+    monkeypatch.setitem(ADAPTERS, "rprop", Adapter(lambda variant: make, "", "irprop-"))
+    console = TextIOWrapper(BytesIO(), encoding="ascii")
+    monkeypatch.setattr(sys, "stdout", console)
+    main(["rprop", "--dtypes", "float32"])
+    console.flush()
+    assert b"declined: float32: nur f?r float64" in console.buffer.getvalue()
 
 
 JSON = st.recursive(
