@@ -17,11 +17,22 @@ def tests(session: nox.Session) -> None:
     session.run("python", "-m", "pytest", *session.posargs)
 
 
+def rule_and_solver(session: nox.Session, *packages: str) -> None:
+    """Run the tests of two wings with some releases of NumPy and SciPy."""
+    session.install(".[test]", *packages)
+    session.run("python", "-m", "pytest", "tests/rule", "tests/solver", *session.posargs)
+
+
 @nox.session(default=False, python="3.11")
 def oldest(session: nox.Session) -> None:
     """Run the tests of the rule and the solver with the oldest NumPy and SciPy allowed."""
-    session.install(".[test]", "numpy==2.0.0", "scipy==1.16.0")
-    session.run("python", "-m", "pytest", "tests/rule", "tests/solver", *session.posargs)
+    rule_and_solver(session, "numpy==2.0.0", "scipy==1.16.0")
+
+
+@nox.session(default=False)
+def coming(session: nox.Session) -> None:
+    """Run the tests of the rule and the solver with releases of NumPy and SciPy to come."""
+    rule_and_solver(session, "--pre", "--upgrade", "numpy", "scipy")
 
 
 @nox.session(default=False)
@@ -29,13 +40,6 @@ def optimised(session: nox.Session) -> None:
     """Run the examples where assertions are left out and any warning is an error."""
     session.install(".[test]")
     session.run("python", "-O", "-W", "error", "tests/promises.py")
-
-
-@nox.session(default=False)
-def coming(session: nox.Session) -> None:
-    """Run the tests of the rule and the solver with releases of NumPy and SciPy to come."""
-    session.install("--pre", "--upgrade", ".[test]", "numpy", "scipy")
-    session.run("python", "-m", "pytest", "tests/rule", "tests/solver", *session.posargs)
 
 
 @nox.session

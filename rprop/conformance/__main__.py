@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from importlib.metadata import PackageNotFoundError, version
 from importlib.util import find_spec
+from io import TextIOWrapper
 from shutil import which
 from typing import Any
 
@@ -29,6 +30,8 @@ CONFORMS, DIFFERS, MISSING = 0, 1, 2
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Check what was asked for and print the reports; return the exit status."""
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="replace")  # a console may lack what a program wrote
     parser = arguments_of()
     options = parser.parse_args(arguments)
     if (options.name is None) + (options.command is None) + (not options.all) != 2:
@@ -44,7 +47,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if which(program) is None:
             print(f"{program!r} cannot be checked: it is no program.", file=sys.stderr)
             return MISSING
-        make = Process.of(options.command, options.timeout, reuse=options.reuse)
+        try:
+            make = Process.of(options.command, options.timeout, reuse=options.reuse)
+        except ValueError as error:
+            parser.error(f"--{error}")
         chosen = {options.command: Adapter(lambda _: make, "", "irprop-")}
     else:
         chosen = ADAPTERS if options.all else {options.name: ADAPTERS[options.name]}

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import atexit
 import json
 import math
 import os
 import shlex
 import signal
 import subprocess
+import weakref
 from contextlib import suppress
-from tempfile import TemporaryFile
-from threading import Timer
-from typing import Any, NoReturn
+from queue import Empty, SimpleQueue
+from threading import TIMEOUT_MAX, Thread
+from typing import IO, Any, NoReturn
 
 import numpy as np
 
@@ -23,74 +23,118 @@ from rprop.rule.state import Array
 __all__ = ["Process", "message"]
 
 Pair = tuple[float, float]
+LONGEST = 1 << 24  # bytes of an answer; a line without an end would fill the memory
+LAST = 500  # bytes of what a program wrote to its standard error
+GRACE = 1.0  # seconds for what takes no time, unless somebody else holds a stream
 
 
 class Program:
-    """A running program, asked line by line."""
+    """A running program, asked line by line.
+
+    Threads write and read, for any stream may block for ever; they know nothing of the program,
+    which is ended when nobody needs it any more.
+    """
 
     def __init__(self, line: str, timeout: float) -> None:
         self.timeout = timeout
-        self.errors = TemporaryFile()  # noqa: SIM115, closed in `close`
-        self.popen = subprocess.Popen(
-            shlex.split(line),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-            errors="replace",
-            start_new_session=True,  # so that its own children end with it
-        )
-
-    def ask(self, lines: list[str]) -> str:
-        """Write lines and read one."""
-        timer = Timer(self.timeout, self.end)
-        timer.start()
         try:
-            assert self.popen.stdin is not None
-            assert self.popen.stdout is not None
-            self.popen.stdin.write("\n".join(lines) + "\n")
-            self.popen.stdin.flush()
-            line = self.popen.stdout.readline()
-        except BrokenPipeError:  # it ended before it read
-            line = ""
-        finally:
-            late = not timer.is_alive()
-            timer.cancel()
-        if not line:
-            self.complain(late)
-        return line
+            self.popen = popen = subprocess.Popen(
+                shlex.split(line),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,  # so that its own children end with it
+            )
+        except (IndexError, OSError, ValueError) as error:
+            raise RuntimeError(f"the program {line!r} cannot be started: {error}") from error
+        self.asked: SimpleQueue[bytes | None] = SimpleQueue()
+        self.answers: SimpleQueue[bytes | None] = SimpleQueue()
+        self.errors = bytearray()
+        talking = Thread(target=talk, args=(popen, self.asked, self.answers), daemon=True)
+        self.listening = Thread(target=listen, args=(popen.stderr, self.errors), daemon=True)
+        threads = talking, self.listening
+        self.close = weakref.finalize(self, end, popen, self.asked, threads)
+        for thread in threads:
+            thread.start()
 
-    def end(self) -> None:
-        """End the program and what it has started."""
-        if self.popen.returncode is not None:
-            return  # the number of the process may belong to another by now
+    def ask(self, lines: list[str]) -> bytes:
+        """Write lines and read one."""
+        self.asked.put("".join(f"{line}\n" for line in lines).encode())
+        try:
+            answer = self.answers.get(timeout=self.timeout)
+        except Empty:
+            self.close()
+            raise TimeoutError(f"no answer within {self.timeout:g} s{self.said()}") from None
+        return answer or self.complain("input" if answer is None else "output")
+
+    def complain(self, stream: str) -> NoReturn:
+        """Raise an error that says how the program ended, if it did."""
+        try:
+            code = self.popen.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self.close()
+            how = f"closed its standard {stream} and went on"
+        else:
+            how = (
+                f"ended with exit status {code}"
+                if code >= 0
+                else f"was ended by {signal_name(-code)}"
+            )
+        raise RuntimeError(f"the program {how}{self.said()}")
+
+    def said(self) -> str:
+        """Return the last that the program wrote to its standard error."""
+        self.listening.join(GRACE)
+        text = bytes(self.errors).decode(errors="replace").strip()
+        return f": {text}" if text else ""
+
+
+def talk(
+    popen: subprocess.Popen[bytes],
+    asked: SimpleQueue[bytes | None],
+    answers: SimpleQueue[bytes | None],
+) -> None:
+    """Write what is asked and read a line, again and again; None where nothing can be written."""
+    assert popen.stdin is not None
+    assert popen.stdout is not None
+    with suppress(OSError), popen.stdin, popen.stdout:
+        while (question := asked.get()) is not None:
+            try:
+                popen.stdin.write(question)
+                popen.stdin.flush()
+            except OSError:
+                answers.put(None)
+            else:
+                answers.put(popen.stdout.readline(LONGEST))
+
+
+def listen(stream: IO[bytes], errors: bytearray) -> None:
+    """Keep the last that comes."""
+    with stream:
+        while some := os.read(stream.fileno(), 1 << 16):
+            errors[:] = (errors + some)[-LAST:]
+
+
+def end(
+    popen: subprocess.Popen[bytes], asked: SimpleQueue[bytes | None], threads: tuple[Thread, ...]
+) -> None:
+    """End a program and what it has started, and let go of its streams."""
+    if popen.returncode is None:  # else the number of the process may belong to another by now
         with suppress(ProcessLookupError):
             if hasattr(os, "killpg"):
-                os.killpg(self.popen.pid, signal.SIGKILL)
+                os.killpg(popen.pid, signal.SIGKILL)
             else:
-                self.popen.kill()
+                popen.kill()
+        popen.wait()
+    asked.put(None)
+    for thread in threads:
+        thread.join(GRACE)
 
-    def complain(self, late: bool) -> NoReturn:
-        """Raise an error that says how the program ended, with the last it wrote there."""
-        if late:
-            raise TimeoutError(f"no answer within {self.timeout:g} s")
-        code = self.popen.wait()
-        self.errors.seek(0)
-        written = self.errors.read().decode(errors="replace").strip()[-500:]
-        raise RuntimeError(
-            f"the program ended with exit status {code}" + (f": {written}" if written else "")
-        )
 
-    def close(self) -> None:
-        """End it and let go of its streams."""
-        self.end()
-        self.popen.wait()
-        if self.popen.stdout is not None:
-            self.popen.stdout.close()
-        with suppress(BrokenPipeError):
-            if self.popen.stdin is not None:
-                self.popen.stdin.close()
-        self.errors.close()
+def signal_name(number: int) -> str:
+    """Return the name of a signal."""
+    known = {one.value: f" ({one.name})" for one in signal.Signals}
+    return f"signal {number}{known.get(number, '')}"
 
 
 class Process:
@@ -130,9 +174,9 @@ class Process:
         reuse : bool, optional
             Whether one process answers case after case.
         """
-        idle: list[Program] = []
-        atexit.register(close_all, idle)
-        fields = {"line": command, "timeout": timeout, "reuse": reuse, "idle": idle}
+        if not 0 < timeout < TIMEOUT_MAX:
+            raise ValueError(f"timeout must be a positive number of seconds; got {timeout!r}")
+        fields = {"line": command, "timeout": timeout, "reuse": reuse, "idle": []}
         return type("Process", (cls,), fields)
 
     def step(self, grads: Array, loss: float) -> None:
@@ -140,18 +184,11 @@ class Process:
         head, self.head, self.whole = self.head, "", False
         line = self.program.ask([*filter(None, [head]), message(grads.tolist(), loss)])
         try:
-            answer = json.loads(line)
-            if "decline" in answer:
-                self.whole = True
-                raise Declined(str(answer["decline"]))
-            params = np.array([float(value) for value in answer["params"]])
-            delta = answer.get("delta")
-            self.params = params.astype(grads.dtype)
-            self.delta = delta if delta is None else np.array(delta, grads.dtype)
+            self.params, self.delta = read(line, grads.dtype)
+        except Declined:
             self.whole = True
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
-            short = line if len(line) < 100 else line[:100] + "..."
-            raise ValueError(f'the answer must be {{"params": [...]}}; got {short!r}') from error
+            raise
+        self.whole = True
 
     def snippet(self, case: dict[str, Any], step: int) -> str:
         """Return the case as a line for the shell."""
@@ -178,10 +215,38 @@ class Process:
             program.close()
 
 
-def close_all(programs: list[Program]) -> None:
-    """End programs that wait for a case that will not come."""
-    for program in programs:
-        program.close()
+def read(line: bytes, dtype: np.dtype[Any]) -> tuple[Array, Array | None]:
+    """Return params and delta of an answer."""
+    text = line.decode(errors="replace")
+    try:
+        answer = json.loads(text)
+        if "decline" in answer:
+            raise Declined(brief(str(answer["decline"])))
+        delta = answer.get("delta")
+        return numbers(answer["params"], dtype), None if delta is None else numbers(delta, dtype)
+    except (
+        AttributeError,
+        KeyError,
+        OverflowError,
+        RecursionError,
+        TypeError,
+        ValueError,
+    ) as error:
+        raise ValueError(f'the answer must be {{"params": [...]}}; got {brief(text)!r}') from error
+
+
+def numbers(values: Any, dtype: np.dtype[Any]) -> Array:
+    """Return a list of JSON as an array; what is no list has no order."""
+    if not isinstance(values, list) or any(isinstance(value, bool) for value in values):
+        raise TypeError(f"there must be a list of numbers; got {values!r}")
+    with np.errstate(all="ignore"):
+        return np.array([float(value) for value in values]).astype(dtype)
+
+
+def brief(text: str) -> str:
+    """Return the beginning of a text as any console can show it."""
+    text = text if len(text) < 100 else text[:100] + "..."
+    return text.encode(errors="backslashreplace").decode()
 
 
 def message(grads: list[float], loss: float) -> str:

@@ -66,7 +66,8 @@ def minimize_batch(
     callback : callable, optional
         Called after every iteration as ``callback(X)``, or as
         ``callback(intermediate_result=...)`` if that is the name of its one parameter, with the
-        best points so far of all rows. Raising StopIteration ends what still runs with status 99.
+        best points so far of all rows. Raising StopIteration ends what still runs with status 99;
+        rows that have ended keep their status.
     jac : callable or True, optional
         ``jac(X, *args) -> gradients``; True if `fun` returns them as well.
     in_axes : 0, None or tuple of these, optional

@@ -64,7 +64,8 @@ def minimize_rprop(
     callback : callable, optional
         Called after every iteration as ``callback(xk)``, or as
         ``callback(intermediate_result=...)`` if that is the name of its one parameter; the
-        best point so far is passed. Raising StopIteration ends the run with status 99.
+        best point so far is passed. Raising StopIteration ends the run with status 99, in its last
+        iteration, too, as in SciPy's methods.
     state : optional
         ``result.state`` of an earlier run to go on with. The best point is evaluated once more: if
         loss and gradient are the same, the run goes on bit for bit, else with its step sizes alone.

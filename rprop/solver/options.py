@@ -289,7 +289,8 @@ def documented(door: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
         order = sorted(kept, key=lambda p: p.kind)
         function.__signature__ = signature.replace(parameters=order)  # type: ignore[attr-defined]
         if function.__doc__:  # there is none with -OO
-            function.__doc__ = function.__doc__.replace("    {options}\n", describe(rows))
+            text = inspect.cleandoc(function.__doc__)  # as Python 3.13 has it already
+            function.__doc__ = text.replace("{options}\n", describe(rows))
         return function
 
     return decorate
@@ -300,6 +301,6 @@ def describe(rows: Iterable[Option]) -> str:
     import textwrap
 
     return "".join(
-        f"    {row.name} : {row.kind}\n{textwrap.fill(row.text, 92, initial_indent=' ' * 8, subsequent_indent=' ' * 8)}\n"
+        f"{row.name} : {row.kind}\n{textwrap.indent(textwrap.fill(row.text, 84), ' ' * 4)}\n"
         for row in rows
     )

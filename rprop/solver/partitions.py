@@ -12,12 +12,13 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import chain
+from itertools import chain, count
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from rprop.rule.state import Array
+from rprop.solver.objective import scalar
 
 __all__ = ["PartitionError", "dask_map", "sum_over"]
 
@@ -29,6 +30,7 @@ class PartitionError(RuntimeError):
 class Partial(NamedTuple):
     """What one partition contributes."""
 
+    evaluation: int
     number: int
     loss: float
     gradient: Array
@@ -41,21 +43,23 @@ class Task:
     part_fun: Callable[..., Any]
     x: Array
     args: tuple[Any, ...]
+    evaluation: int
 
     def __call__(self, item: tuple[int, Any]) -> Partial:
         """Evaluate a partition."""
         index, part = item
         try:
             both = self.part_fun(self.x, part, *self.args)
-        except Exception as error:
+        except (Exception, SystemExit) as error:  # which would end a worker of a pool unheard
             raise PartitionError(f"partition {index} raised {error!r}") from error
         try:
             loss, gradient = both
-            partial = Partial(index, float(loss), np.asarray(gradient))
-        except (TypeError, ValueError):
+            # A copy: the next partition may be evaluated into the same array.
+            partial = Partial(self.evaluation, index, float(scalar(loss)), np.array(gradient))
+        except Exception as error:  # a tensor that requires a gradient raises a RuntimeError
             raise ValueError(
                 f"part_fun must return (loss, gradient); got {both!r} from partition {index}"
-            ) from None
+            ) from error
         if partial.gradient.shape != self.x.shape or partial.gradient.dtype.kind not in "biuf":
             raise ValueError(
                 f"part_fun must return a real gradient of the shape of x, {self.x.shape}; got "
@@ -84,7 +88,9 @@ def sum_over(
         ``map(task, items)`` applies `task` to every item and returns the results, in any order:
         the builtin, ``ThreadPoolExecutor().map``, ``ProcessPoolExecutor().map``,
         ``multiprocessing.Pool().map``, or `dask_map`. Process pools send every partition anew at
-        each evaluation, so make partitions names of data there; `dask_map` sends them once.
+        each evaluation, so make partitions names of data there; `dask_map` sends them once. If a
+        worker is killed, ``ProcessPoolExecutor`` raises ``BrokenProcessPool``, but
+        ``multiprocessing.Pool`` waits for ever.
 
     Returns
     -------
@@ -97,9 +103,11 @@ def sum_over(
     ------
     ValueError
         If there are no partitions. From ``fun``: if `map` returned no result for a partition, or
-        several, or if `part_fun` returned something else than a loss and a gradient.
+        several, or one of an earlier evaluation; or if `part_fun` returned something else than a
+        loss and a gradient.
     PartitionError
-        From ``fun``: if `part_fun` raised; names the partition.
+        From ``fun``: if `part_fun` raised; names the partition. What `map` raises propagates. After
+        an error, ``fun`` may be called again.
 
     Notes
     -----
@@ -123,30 +131,44 @@ def sum_over(
     for name, value in {"part_fun": part_fun, "map": map}.items():
         if not callable(value):
             raise TypeError(f"{name} must be callable; got {value!r}")
-    items = list(enumerate(parts))
+    items = tuple(enumerate(parts))  # no `map` can take one away
+    evaluations = count()
     if not items:
         raise ValueError("parts must hold at least one partition; got none")
 
     def fun(x: Array, *args: Any) -> tuple[float, Array]:
         x = np.array(x)
         x.setflags(write=False)  # the partitions share it
-        partials = collect(map(Task(part_fun, x, args), items), len(items))
-        loss, gradient = 0.0, np.zeros(x.shape, np.result_type(float, *(p[2] for p in partials)))
-        for partial in partials:
-            loss += partial.loss
-            gradient += partial.gradient
+        task = Task(part_fun, x, args, next(evaluations))
+        partials = collect(map(task, items), task.evaluation, len(items))
+        dtype = np.result_type(float, *(partial.gradient for partial in partials))
+        loss, gradient = 0.0, np.zeros(x.shape, dtype)
+        with np.errstate(all="ignore"):  # whoever minimises judges what is not finite
+            for partial in partials:
+                loss += partial.loss
+                gradient += partial.gradient
         return loss, gradient
 
     return fun
 
 
-def collect(results: Iterable[Any], count: int) -> list[Partial]:
+def collect(results: Iterable[Any], evaluation: int, count: int) -> list[Partial]:
     """Put results in the order of their partitions, and see that none is missing."""
     partials: dict[int, Partial] = {}
+    if not isinstance(results, Iterable):
+        raise ValueError(  # noqa: TRY004  # it is `map` that is wrong, whatever it returned
+            f"map must return the results of its calls, in an iterable; got {results!r}"
+        )
     for result in results:
         if not isinstance(result, Partial):
-            raise ValueError(  # noqa: TRY004  # it is `map` that is wrong, whatever it returned
+            raise ValueError(  # noqa: TRY004
                 f"map must return the results of its calls; got {result!r}"
+            )
+        if result.evaluation != evaluation:
+            raise ValueError(
+                f"map must return results of this evaluation, number {evaluation}; got one of "
+                f"partition {result.number} from number {result.evaluation}: empty what `map` "
+                "keeps after an error"
             )
         if result.number not in range(count):
             raise ValueError(

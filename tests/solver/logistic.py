@@ -1,5 +1,7 @@
 """A logistic regression whose rows can be divided into partitions."""
 
+import os
+
 import numpy as np
 
 ROWS, COLUMNS = 512, 6
@@ -31,6 +33,12 @@ def logistic(x, part):
 def raises_on_last(x, part):
     if x[0] != 0 and part[1] is None:
         raise OSError("no such file")
+    return logistic(x, (part[0], np.ones(len(part[0]))))
+
+
+def dies_on_last(x, part):
+    if x[0] != 0 and part[1] is None:
+        os._exit(3)
     return logistic(x, (part[0], np.ones(len(part[0]))))
 
 

@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from scipy.optimize import rosen, rosen_der
+from scipy.optimize import minimize, rosen, rosen_der
 
-from rprop import minimize_rprop
+from rprop import minimize_batch, minimize_rprop, multistart
 from rprop.solver import engine, safeguard, stopping
 from rprop.solver.first_step import DONE, no_search
 from rprop.solver.run import Point
@@ -239,3 +239,82 @@ def test_optimality_is_the_largest_slope_that_is_free(low):
     free = abs(result.jac) * [result.x[0] > low, True]
     assert result.optimality == free.max()
     assert low < 0 or abs(result.jac).max() > free.max()
+
+
+def stopping_at(call):
+    """Return a callback that raises StopIteration at one call, and its calls."""
+    calls = []
+
+    def callback(intermediate_result):
+        calls.append(intermediate_result)
+        if len(calls) == call:
+            raise StopIteration
+
+    return callback, calls
+
+
+@pytest.mark.parametrize(
+    ("status", "fun", "options"),
+    [
+        (0, rosenbrock, {}),
+        (1, rosenbrock, {"maxiter": 5}),
+        (2, rosenbrock, {"maxfev": 15}),
+        (4, near, {}),
+        (5, rosenbrock, {"gtol": 0, "xtol": 0}),
+        (6, rosenbrock, {"f_target": 1.0}),
+    ],
+)
+def test_a_callback_stops_a_run_in_its_last_iteration(status, fun, options):
+    """What the callback wants counts, as in SciPy; whoever goes on learns how the run ended."""
+    alone = minimize_rprop(fun, [-1.2, 1.0], jac=True, **options)
+    assert alone.status == status
+    callback, calls = stopping_at(alone.nit)
+    stopped = minimize_rprop(fun, [-1.2, 1.0], jac=True, callback=callback, **options)
+    assert (stopped.status, stopped.success) == (99, False)
+    assert (stopped.fun, stopped.nit, stopped.nfev) == (alone.fun, alone.nit, alone.nfev)
+    assert calls[-1].success == alone.success  # it was told
+    if status not in (1, 2):  # limits begin anew
+        again = minimize_rprop(fun, None, jac=True, state=stopped.state, **options)
+        assert again.status == status
+        assert again.fun <= alone.fun
+
+
+@pytest.mark.parametrize("method", ["BFGS", "L-BFGS-B", minimize_rprop])
+def test_scipy_does_the_same(method):
+    callback, calls = stopping_at(0)
+    options = {"jac": True, "method": method}
+    ended = minimize(rosenbrock, [-1.2, 1.0], callback=callback, **options)
+    assert ended.success
+    callback, _ = stopping_at(len(calls))
+    stopped = minimize(rosenbrock, [-1.2, 1.0], callback=callback, **options)
+    assert (stopped.status, stopped.success, stopped.fun) == (99, False, ended.fun)
+
+
+def test_a_callback_stops_no_row_that_has_ended():
+    """As in `scipy.optimize.elementwise`: nothing is left to be stopped there."""
+
+    def valleys(X):
+        return rosen(X.T), rosen_der(X.T).T
+
+    X0 = [[-1.2, 1.0], [0.9, 0.9], [3.0, 2.0]]
+    alone = minimize_batch(valleys, X0)
+    first, second, last = sorted(alone.nit)
+    for call, left in ((last, 0), (second, 1), (first, 2), (first - 1, 3)):
+        stopped = minimize_batch(valleys, X0, callback=stopping_at(call)[0])
+        assert np.count_nonzero(stopped.status == 99) == left
+        ended = alone.nit <= call
+        np.testing.assert_array_equal(stopped.status, np.where(ended, alone.status, 99))
+
+
+@pytest.mark.parametrize("vectorized", [False, True])
+def test_a_search_ends_in_the_last_iteration_of_a_run(vectorized):
+    def bowl(x):
+        return (x**2).sum(axis=-1), 2 * x
+
+    options = {"X0": [[3.0, 1.0], [1.0, 2.0]], "jac": True, "vectorized": vectorized}
+    alone = multistart(bowl, **options).runs
+    first = alone.nit[(alone.x0 == options["X0"][0]).all(axis=1)].item()
+    callback, calls = stopping_at(max(alone.nit) if vectorized else first)
+    found = multistart(bowl, **options, callback=callback).runs
+    assert len(calls) == max(found.nit)
+    assert found.status.tolist() == (alone.status.tolist() if vectorized else [99])

@@ -61,6 +61,16 @@ def test_a_docstring_says_of_each_parameter_what_the_table_says(door):
         assert said[name] == (OPTIONS[name].kind, OPTIONS[name].text), name
 
 
+def test_options_stand_in_a_docstring_whose_indentation_python_took_away():
+    def function(x, **options):
+        pass
+
+    function.__doc__ = "Do.\n\nParameters\n----------\nx : array\n{options}\n\nReturns\n"
+    text = rprop.solver.options.documented("one")(function).__doc__
+    assert "\nx : array\ntol : float, optional\n    " in text
+    assert "{options}" not in text
+
+
 def settings(x=START, **options):
     return configure(checked(options, "one"), x, False, 1)
 

@@ -6,6 +6,9 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import suppress
+from multiprocessing.pool import ThreadPool
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +16,16 @@ import pytest
 import scipy.optimize
 
 from rprop import PartitionError, minimize_rprop, sum_over
-from tests.solver.logistic import COLUMNS, ROWS, data, logistic, raises_on_last, same, split
+from tests.solver.logistic import (
+    COLUMNS,
+    ROWS,
+    data,
+    dies_on_last,
+    logistic,
+    raises_on_last,
+    same,
+    split,
+)
 
 
 def shuffled_map(task, items):
@@ -86,6 +98,12 @@ def test_longdouble_gradients_are_added_as_such():
     assert gradient[0] == np.longdouble(1) + tiny
 
 
+def test_what_is_not_finite_is_added_in_silence():
+    fun = sum_over(lambda x, part: (part, [part, 1e308]), [np.inf, -np.inf])
+    loss, gradient = fun(np.zeros(2))
+    np.testing.assert_array_equal([loss, *gradient], [np.nan, np.nan, np.inf])
+
+
 LOSSY = {
     "drops one": (lambda task, items: [task(item) for item in items[:3] + items[4:]], "none for 3"),
     "drops all": (lambda task, items: [], "none for 0, 1, 2, 3, 4"),
@@ -112,6 +130,27 @@ def test_a_map_that_loses_results(name):
     fun = sum_over(logistic, split(5), map=lossy)
     with pytest.raises(ValueError, match=f"map must return .*{message}"):
         fun(np.zeros(COLUMNS))
+
+
+def test_no_map_can_take_partitions_away():
+    def greedy(task, items):
+        with suppress(AttributeError):
+            items.pop()
+        return [task(item) for item in items]
+
+    fun = sum_over(lambda x, part: (part, [part]), [1.0, 2.0], greedy)
+    assert [fun(np.zeros(1))[0] for _ in range(2)] == [3.0, 3.0]
+
+
+def test_a_partition_that_ends_its_program_is_named_and_the_pool_goes_on():
+    def part_fun(x, part):
+        return sys.exit("no data") if x[0] == part else (part, x)
+
+    with ThreadPool(2) as pool:  # waits for ever for a thread that has ended
+        fun = sum_over(part_fun, [1.0, 2.0], lambda *given: pool.map_async(*given).get(timeout=10))
+        with pytest.raises(PartitionError, match=r"partition 1 raised SystemExit\('no data'\)"):
+            fun(np.full(1, 2.0))
+        assert fun(np.zeros(1))[0] == 3.0
 
 
 WRONG = {
@@ -165,6 +204,9 @@ def test_a_failing_partition_is_named_through_processes():
         fun = sum_over(raises_on_last, parts, map=pool.map)
         with pytest.raises(PartitionError, match=r"partition 2 raised OSError\('no such file'\)"):
             minimize_rprop(fun, np.zeros(COLUMNS), jac=True)
+        dying = sum_over(dies_on_last, parts, map=pool.map)
+        with pytest.raises(BrokenProcessPool):  # it does not wait for ever
+            minimize_rprop(dying, np.zeros(COLUMNS), jac=True)
 
 
 # Iterates do not depend on the partition

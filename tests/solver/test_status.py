@@ -72,5 +72,5 @@ def test_advice_that_has_code_is_right():
 
 
 def test_the_docstring_lists_every_status():
-    rows = re.findall(r"^ +(\d+) +(yes|no) ", minimize_rprop.__doc__, re.MULTILINE)
+    rows = re.findall(r"^ *(\d+) +(yes|no) ", minimize_rprop.__doc__, re.MULTILINE)
     assert rows == [(str(s), "yes" if outcome.success else "no") for s, outcome in FINAL.items()]
