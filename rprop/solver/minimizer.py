@@ -151,10 +151,10 @@ class Minimizer:
     @property
     def result(self) -> OptimizeResult:
         """What is known by now."""
-        result = self._describe()
-        assert self._run is not None
+        result, run = self._describe(), self._run
+        assert run is not None
         self._history.fill(result)
-        result.state = self._run.snapshot()
+        result.state = run if self.done else run.snapshot()
         return result
 
     def _next(self) -> Array | None:

@@ -29,14 +29,15 @@ def secant(
     """
     fields = *before[:3], *after[:3], slope, last_slope
     if slope.size <= BLOCK:
-        change_moves(*fields, forgets)
+        change_moves(forgets, *fields)
         return
     count = max(1, BLOCK * len(slope) // slope.size)
     for start in range(0, len(slope), count):
-        change_moves(*(field[start : start + count] for field in fields), forgets)
+        change_moves(forgets, *(field[start : start + count] for field in fields))
 
 
 def change_moves(
+    forgets: bool,
     last_delta: Array,
     last_sign: Array,
     move: Array,
@@ -45,7 +46,6 @@ def change_moves(
     update: Array,
     slope: Array,
     last_slope: Array,
-    forgets: bool,
 ) -> None:
     """Change Δ, the remembered sign and the update, of which one was made after `move`."""
     least, most, growth, reach = scalars(move.dtype, LEAST, MOST, GROWTH, REACH)
