@@ -184,11 +184,11 @@ def estimate(directions: Directions) -> tuple[Array, Array]:
         rest = rests[..., i, :]
         if i:
             rest -= mix(parts[..., :i, i], rests[..., :i, :])
-        products = times(moves, rest)
-        own = products[..., i]
-        says = abs(own) > least[..., i] * np.sqrt(np.vecdot(rest, rest))
-        weights[..., i] = weight = pick(says, 1 / own, 0)
-        parts[..., i, :] = (products.T * weight).T
+        products = times(moves, rest).T
+        own = products[i]
+        says = abs(own) > least.T[i] * np.sqrt(np.vecdot(rest, rest))
+        weights.T[i] = weight = pick(says, 1 / own, 0)
+        parts[..., i, :] = (products * weight).T
     rests[weights == 0] = 0
     sizes = length(rests)
     rests /= sizes[..., None]
