@@ -16,7 +16,8 @@ __all__ = ["as_box", "free_slope", "limit_anything", "slope_at"]
 def as_box(bounds: Any, x: Array) -> tuple[Array, Array]:
     """Return bounds in either of SciPy's formats as two arrays of the dtype of `x`."""
     if bounds is None:
-        bounds = Bounds()
+        infinite = np.broadcast_to(x.dtype.type(np.inf), x.shape)
+        return np.broadcast_to(x.dtype.type(-np.inf), x.shape), infinite
     if isinstance(bounds, Bounds):
         pair = bounds.lb, bounds.ub
     else:

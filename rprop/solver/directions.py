@@ -50,6 +50,7 @@ PERIOD = 5, 10  # moves between two renewals: n, within these
 PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
 ALIKE = 1e-10  # the part of the squares of vectors below which they depend on each other
 DRAWN = 0.1, 2  # times Δ: how far it is drawn to the zero of the slope along a new direction
+BLOCK = 2048  # coordinates at a time, so that temporaries stay in the cache
 NOTHING = 1e-12  # the part of the largest eigenvalue below which one says nothing
 
 
@@ -110,7 +111,13 @@ def enter(directions: Directions, x: Array) -> Array:
     """Express a gradient or a move along the directions, and what is left of it along the axes."""
     v, whole = split(directions)
     z = times(v, x)
-    return z if whole else np.concatenate([z, x - mix(z, v)], axis=-1)
+    if whole:
+        return z
+    k = v.shape[-2]
+    result: Array = np.empty((*x.shape[:-1], k + x.shape[-1]), z.dtype)
+    result[..., :k] = z
+    np.subtract(x, mix(z, v), out=result[..., k:])
+    return result
 
 
 def slopes_along(run: Run) -> Array:
@@ -127,7 +134,9 @@ def leave(directions: Directions, u: Array) -> Array:
         return mix(u, v)
     k = v.shape[-2]
     rest = u[..., k:]
-    return rest + mix(u[..., :k] - times(v, rest), v)
+    move = mix(u[..., :k] - times(v, rest), v)
+    move += rest
+    return move
 
 
 def carry(directions: Directions, delta: Array) -> Array:
@@ -168,21 +177,24 @@ def is_due(directions: Directions) -> Array:
 def estimate(directions: Directions) -> tuple[Array, Array]:
     """Return vectors and weights of the estimate of the Hessian, what was collected taken in."""
     old, values, moves, changes, _ = directions
-    rests = changes - np.matmul(np.matmul(moves, transposed(old)) * values[..., None, :], old)
+    k = old.shape[-2]
+    vectors = np.concatenate([old, changes], axis=-2)
+    rests = vectors[..., k:, :]
+    rests -= np.matmul(np.matmul(moves, transposed(old)) * values[..., None, :], old)
     weights, parts = np.zeros(rests.shape[:-1]), np.zeros(rests.shape[:-1] + rests.shape[-2:-1])
     least = PARALLEL * length(moves)
     for i in range(rests.shape[-2]):
         rest = rests[..., i, :]
         if i:
             rest -= mix(parts[..., :i, i], rests[..., :i, :])
-        products = times(moves, rest)
-        own = products[..., i]
-        says = abs(own) > least[..., i] * np.sqrt(np.vecdot(rest, rest))
-        weights[..., i] = weight = pick(says, 1 / own, 0)
-        parts[..., i, :] = (products.T * weight).T
-    rests = np.where((weights != 0)[..., None], rests, 0)
+        products = times(moves, rest).T
+        own = products[i]
+        says = abs(own) > least.T[i] * np.sqrt(np.vecdot(rest, rest))
+        weights.T[i] = weight = pick(says, 1 / own, 0)
+        parts[..., i, :] = (products * weight).T
+    rests[weights == 0] = 0
     sizes = length(rests)
-    vectors = np.concatenate([old, rests / sizes[..., None]], axis=-2)
+    rests /= sizes[..., None]
     return vectors, np.concatenate([values, weights * sizes * sizes], axis=-1)
 
 
@@ -215,13 +227,15 @@ def renew(
     if pinned is not None:
         memory = np.where(pinned[..., None, :], 0, memory)
     vectors, values = eigenvectors(memory, weights, k, pinned)
-    vectors = vectors.astype(old.dtype, order="C")  # one layout: bits depend on it
+    vectors = vectors.astype(old.dtype, order="C", copy=False)  # one layout: bits depend on it
     delta = state.delta.astype(old.dtype)
     turn = np.matmul(old, transposed(vectors))
     squares = mix(delta[..., :k] ** 2, turn * turn)
     if not whole:
-        new = vectors - np.matmul(transposed(turn), old)
-        squares = squares + times(new * new, delta[..., k:] ** 2)
+        new = np.matmul(transposed(turn), old)
+        new -= vectors
+        new *= new
+        squares = squares + times(new, delta[..., k:] ** 2)
     carried, curved = np.sqrt(squares), values > 0
     way = np.abs(times(vectors, slope)) / np.where(curved, values, 1)
     drawn = np.fmin(np.fmax(way, DRAWN[0] * carried), DRAWN[1] * carried)  # NaN says nothing
@@ -244,10 +258,13 @@ def on_their_own(directions: Directions) -> Array:
 
     So it is in a sum of convex functions of one variable each, whose directions are the axes.
     """
-    _, _, moves, changes, _ = directions
-    total = np.vecdot(np.abs(moves), np.abs(changes))
-    against = (total - np.vecdot(moves, changes)) / 2
-    share: Array = (against / np.where(total > 0, total, 1)).mean(axis=-1)
+    total, product = 0.0, 0.0
+    for start in range(0, directions.moves.shape[-1], BLOCK):
+        cut = ..., slice(start, start + BLOCK)
+        moves, changes = directions.moves[cut], directions.changes[cut]
+        total = total + np.vecdot(np.abs(moves), np.abs(changes))
+        product = product + np.vecdot(moves, changes)
+    share: Array = ((total - product) / 2 / np.where(total > 0, total, 1)).mean(axis=-1)
     return share <= APART
 
 
@@ -255,7 +272,8 @@ def eigenvectors(
     vectors: Array, weights: Array, k: int, pinned: Array | None
 ) -> tuple[Array, Array]:
     """Return the k eigenvectors of Σ wᵢ vᵢ vᵢᵀ with the largest eigenvalues in magnitude."""
-    vectors, weights = vectors.astype(float), weights.astype(float)  # LAPACK has no longdouble
+    vectors = vectors.astype(float, copy=False)  # LAPACK has no longdouble
+    weights = weights.astype(float, copy=False)
     weights = np.where(np.abs(weights) < np.inf, weights, 0)  # and cannot do with more than float
     n = vectors.shape[-1]
     if n <= vectors.shape[-2]:

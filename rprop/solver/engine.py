@@ -26,6 +26,7 @@ from rprop.solver.per_run import (
     in_every_run,
     largest_magnitude,
     limit,
+    negate,
 )
 from rprop.solver.run import Evaluate, Point, Run, Settings
 from rprop.solver.stopping import RUNNING, judge, relative_gtol, wait
@@ -217,10 +218,11 @@ def step(run: Run, settings: Settings) -> tuple[Array, RpropState]:
     state = RpropState(*state[:3], here.fun)
     if settings.secant:
         assert run.last_along is not None
-        secant(before, state, run.along, run.last_along)
+        secant(before, state, run.along, run.last_along, settings.variant.forgets)
     if run.directions is not None:
-        move = directions.leave(run.directions, state.prev_update)
-        x = (here.x + move).astype(here.x.dtype, copy=False)
+        x = directions.leave(run.directions, state.prev_update)
+        x += here.x
+        x = x.astype(here.x.dtype, copy=False)
     elif settings.secant:
         x = here.x + state.prev_update
     return x, state
@@ -258,7 +260,7 @@ def recognise(run: Run, x: Array, active: Array) -> tuple[Array, Point]:
     for point in (run.here, run.last, run.best):
         if in_any_run(start == first_coordinate(point.x)):  # comparing whole points is dear
             same = in_all_coordinates(x == point.x)
-            new, known = new & ~same, choose_by_run(same, point, known)
+            new, known = new & negate(same), choose_by_run(same, point, known)
     return new, known
 
 
@@ -319,12 +321,12 @@ def accept(
     assert trial.state is not None
     if settings.bounded:
         steep = largest_magnitude(slope_at(there, run.lower, run.upper, settings))
-    lost = ~usable | ((steep == 0) & (there.fun > run.best.fun))
+    lost = negate(usable) | ((steep == 0) & (there.fun > run.best.fun))
     if in_any_run(run.search.phase != 0):
         run.search = first_step.no_search(run.nfev.shape)
     moved = trial.new
     if not in_every_run(moved):
-        moved = ~in_all_coordinates(trial.x == run.here.x)
+        moved = negate(in_all_coordinates(trial.x == run.here.x))
     if run.directions is not None:
         move, change = trial.x - run.here.x, there.jac - run.here.jac
         run.directions = directions.learn(run.directions, move, change, usable & trial.new)
@@ -336,9 +338,9 @@ def accept(
         safeguard.accept(run)
     if in_any_run(lost):
         retreat(run, lost, settings)
-    as_good = ~lost & (run.here.fun <= run.best.fun)
+    as_good = negate(lost) & (run.here.fun <= run.best.fun)
     if in_any_run(as_good):  # of equals the later one: its gradient is the one that was judged
-        run.blocked = run.blocked & np.logical_not(run.here.fun < run.best.fun)
+        run.blocked = run.blocked & negate(run.here.fun < run.best.fun)
         run.best = choose_by_run(as_good, run.here, run.best)
     if not in_any_run(lost):
         return steep

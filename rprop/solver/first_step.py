@@ -17,6 +17,7 @@ from rprop.solver.per_run import (
     in_any_run,
     largest_magnitude,
     limit,
+    negate,
     pick,
 )
 from rprop.solver.run import Point, Run, Search, Settings
@@ -135,7 +136,7 @@ def absorb_trial(
     have become so short that losses are equal by rounding, which says nothing.
     """
     here, (phase, factor, reason, rose, lost) = run.here, run.search
-    moved = ~in_all_coordinates(x == here.x)
+    moved = negate(in_all_coordinates(x == here.x))
     lower, equal = usable & (there.fun < here.fun), usable & (there.fun == here.fun)
     way = x - here.x
     promised = (np.abs(run.slope) * np.abs(way)).sum(axis=-1)
@@ -144,18 +145,18 @@ def absorb_trial(
     shrinks, opposes = (phase == LOOK) | (phase == SHRINK), phase == OPPOSITE
     again = reason != FIRST
     plateau = equal & ((phase == LOOK) | ((phase == SHRINK) & visible))
-    found = active & moved & ~opposes & (lower | plateau)
+    found = active & moved & negate(opposes) & (lower | plateau)
     straight = np.vecdot(there.jac, way) < STRAIGHT * np.vecdot(run.slope, way)
-    grows = found & lower & straight & (phase != SHRINK) & ~again & (factor < LONGEST)
+    grows = found & lower & straight & (phase != SHRINK) & negate(again) & (factor < LONGEST)
     rose = rose | (active & usable & (there.fun > here.fun))
-    lost = lost | (active & ~usable)
+    lost = lost | (active & negate(usable))
     fell = here.fun - there.fun
     accept(run, x, there, found, settings)
 
     shortest = pick(again, max(np.min(settings.xtol), SHORTEST), SHORTEST)
-    failed = active & shrinks & ~found & ~(visible & (factor > shortest))
+    failed = active & shrinks & negate(found) & negate(visible & (factor > shortest))
     turns = failed & rose  # a look against the gradient tells a wrong one from a kink
-    goes_on = active & shrinks & ~found & ~failed
+    goes_on = active & shrinks & negate(found) & negate(failed)
     phase = pick(goes_on, SHRINK, pick(grows, GROW, pick(turns, OPPOSITE, DONE)))
     phase = pick(active, phase, run.search.phase)
     factor = pick(goes_on, factor / TIMES, pick(grows, factor * TIMES, factor))
@@ -168,7 +169,7 @@ def absorb_trial(
     against = active & opposes & lower
     code = pick(against & (fell > enough), WRONG, nothing)
     little = found & proves & (fell <= enough)
-    ended = (active & opposes) | (failed & ~rose) | little
+    ended = (active & opposes) | (failed & negate(rose)) | little
     run.status = pick(ended, code, run.status)
     run.best = choose_by_run(against, there, run.best)
     run.waits = pick(found & again, 0 * run.waits, run.waits)
@@ -189,7 +190,7 @@ def accept(run: Run, x: Array, there: Point, found: Array, settings: Settings) -
             directions.enter(run.directions, array).astype(array.dtype) for array in (update, signs)
         )
         steps = directions.carry(run.directions, delta)
-        says = found & ~grown
+        says = found & negate(grown)
         change = there.jac - here.jac
         run.directions = directions.learn(run.directions, x - here.x, change, says)
     if settings.secant:
@@ -204,4 +205,4 @@ def accept(run: Run, x: Array, there: Point, found: Array, settings: Settings) -
     run.best = choose_by_run(found, there, run.best)  # an exception of the next trial may end it
     first = first & (run.age == 0)
     run.unit = choose_by_run(first, np.minimum(run.unit, delta), run.unit)
-    run.blocked = run.blocked & ~found
+    run.blocked = run.blocked & negate(found)

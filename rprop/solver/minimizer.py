@@ -108,7 +108,7 @@ class Minimizer:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = vars(self) | {"_spent": self._spent + time.monotonic() - self._began}
+        kept = vars(self) | {"_spent": self._elapsed()}
         return kept | {"_began": 0.0, "_watch": None}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
@@ -151,10 +151,10 @@ class Minimizer:
     @property
     def result(self) -> OptimizeResult:
         """What is known by now."""
-        result = self._describe()
-        assert self._run is not None
+        result, run = self._describe(), self._run
+        assert run is not None
         self._history.fill(result)
-        result.state = self._run.snapshot()
+        result.state = run if self.done else run.snapshot()
         return result
 
     def _next(self) -> Array | None:
@@ -206,7 +206,7 @@ class Minimizer:
         if searches(run):
             return
         self._history.add(run, self._nfev)
-        if run.status == RUNNING and self._spent + time.monotonic() - self._began > self._maxtime:
+        if self._maxtime < np.inf and run.status == RUNNING and self._elapsed() > self._maxtime:
             run.end(np.True_, 13)
         if self._watch is not None:
             self._watch(run)
@@ -219,8 +219,12 @@ class Minimizer:
         result = describe_run(run, self._unknown, self._nfev, self._njev)
         slope = free_slope(run.best, run.lower, run.upper)
         result.optimality = float(largest_magnitude(slope))
-        result.execution_time = self._spent + time.monotonic() - self._began
+        result.execution_time = self._elapsed()
         return result
+
+    def _elapsed(self) -> float:
+        """Return the seconds spent so far."""
+        return self._spent + time.monotonic() - self._began
 
 
 def place(x0: ArrayLike | None, bounds: Any, state: Any) -> tuple[Array, Array, Array]:

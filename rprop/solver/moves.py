@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from rprop.rule.state import Array, RpropState
+from rprop.rule.step import scalars
 
 __all__ = ["secant"]
 
@@ -19,15 +20,24 @@ REACH = 3  # distances to the zero that a move may go
 BLOCK = 8192  # numbers at a time, so that temporaries stay in the cache
 
 
-def secant(before: RpropState, after: RpropState, slope: Array, last_slope: Array) -> None:
-    """Change the moves in the state `after` the rule's step, along any coordinates."""
+def secant(
+    before: RpropState, after: RpropState, slope: Array, last_slope: Array, forgets: bool
+) -> None:
+    """Change the moves in the state `after` the rule's step, along any coordinates.
+
+    Where the rule `forgets` the sign of a coordinate that changed it, that is done already.
+    """
+    fields = *before[:3], *after[:3], slope, last_slope
+    if slope.size <= BLOCK:
+        change_moves(forgets, *fields)
+        return
     count = max(1, BLOCK * len(slope) // slope.size)
     for start in range(0, len(slope), count):
-        cut = slice(start, start + count)
-        change_moves(*(field[cut] for field in (*before[:3], *after[:3], slope, last_slope)))
+        change_moves(forgets, *(field[start : start + count] for field in fields))
 
 
 def change_moves(
+    forgets: bool,
     last_delta: Array,
     last_sign: Array,
     move: Array,
@@ -38,17 +48,18 @@ def change_moves(
     last_slope: Array,
 ) -> None:
     """Change Δ, the remembered sign and the update, of which one was made after `move`."""
-    agreement = np.sign(slope) * last_sign
-    known = move != 0
-    flips = (agreement < 0) & known
-    shrinks = (agreement > 0) & known & (np.abs(slope) < np.abs(last_slope))
+    least, most, growth, reach = scalars(move.dtype, LEAST, MOST, GROWTH, REACH)
+    agreement = slope * (last_sign * move.astype(bool))  # of what moved; |slope| with a sign
+    flips = agreement < 0
+    shrinks = (agreement > 0) & (agreement < np.abs(last_slope))
     # Where the zero is, as a part of the last move.
     part = (slope / (slope - last_slope)).astype(move.dtype, copy=False)
     if np.count_nonzero(flips):
         # Of slopes beyond any number the part is NaN: most of the move is taken back.
-        np.putmask(update, flips, -(move * np.fmax(np.fmin(part, MOST), LEAST)))
-        np.putmask(kept, flips, 0)
+        np.putmask(update, flips, -(move * np.fmax(np.fmin(part, most), least)))
+        if not forgets:
+            np.putmask(kept, flips, 0)
     if np.count_nonzero(shrinks):
         way = np.abs(move * part)
-        np.putmask(delta, shrinks, np.maximum(delta, np.minimum(way, GROWTH * last_delta)))
-        np.putmask(update, shrinks, np.copysign(np.minimum(delta, REACH * way), update))
+        np.putmask(delta, shrinks, np.maximum(delta, np.minimum(way, growth * last_delta)))
+        np.putmask(update, shrinks, np.copysign(np.minimum(delta, reach * way), update))

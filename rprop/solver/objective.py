@@ -134,7 +134,8 @@ class Objective:
             )
         if array.dtype.kind not in "biuf":
             raise TypeError(f"the gradient must be real; got dtype {array.dtype}")
-        return array.astype(self.dtype).reshape(self.size)
+        array = array.astype(self.dtype)
+        return array if array.ndim == 1 else array.reshape(self.size)
 
     def differences(self, x: Array, value: Any) -> Array:
         """Differentiate numerically the variables that are free to move."""

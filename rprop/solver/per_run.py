@@ -65,6 +65,11 @@ def in_every_run(runs: Array) -> bool:
     return bool(runs.all() if runs.ndim else runs)
 
 
+def negate(flags: Array) -> Array:
+    """Tell where it is not so; NumPy's `~` is ten times slower for one run."""
+    return flags ^ np.True_
+
+
 def choose_by_run(rows: Array, a: Any, b: Any) -> Any:
     """Return `a` in the given runs and `b` elsewhere; of tuples, every part."""
     if in_every_run(rows):

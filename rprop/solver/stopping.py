@@ -20,6 +20,7 @@ from rprop.solver.per_run import (
     in_all_coordinates,
     in_any_run,
     largest_magnitude,
+    negate,
 )
 from rprop.solver.run import Run, Settings
 
@@ -136,8 +137,8 @@ def judge(run: Run, steep: Array, settings: Settings) -> None:
     late = run.nit >= settings.maxiter
     if not late and not in_any_run(reached | flat | still | idle | fallen | spent | unseen):
         return
-    small = at_best & ~run.blocked & (steep <= SMALL * run.steep)
-    idle = idle & ~come_closer(run, idle & ~small)
+    small = at_best & negate(run.blocked) & (steep <= SMALL * run.steep)
+    idle = idle & negate(come_closer(run, idle & negate(small)))
     settled = still | idle
     proven = settled & small
     quiet = run.search.phase <= 0  # the others are in the middle of a search
@@ -145,7 +146,7 @@ def judge(run: Run, steep: Array, settings: Settings) -> None:
     for code, reason in (reasons | {1: late, 2: spent, 12: unseen}).items():
         status = np.where(quiet & (status == RUNNING) & reason, code, status)[()]
     run.status = status.astype(np.int8)
-    doubtful = settled & ~proven & (status == RUNNING)
+    doubtful = settled & negate(proven) & (status == RUNNING)
     doubtful = doubtful & (run.search.phase == 0)  # after a search, a step comes first
     if in_any_run(doubtful):
         reason = np.where(run.blocked, 8, np.where(still, 4, 5)).astype(np.int8)
@@ -195,7 +196,10 @@ def is_settled(run: Run, settings: Settings) -> Array:
         return in_all_coordinates(within(xtol, *numbers))
     longest = xtol if isinstance(xtol, float) else xtol.max()
     longest = longest * np.maximum(largest_magnitude(x), largest_magnitude(unit))
-    still = longest_step(run) <= x.shape[-1] ** 0.5 * longest  # or some length is greater
+    longest = x.shape[-1] ** 0.5 * longest  # of a longer step, some length is greater
+    still = delta.T[-1] * (run.along.T[-1] != 0) <= longest  # looking at one is cheap
+    if in_any_run(still):
+        still = longest_step(run) <= longest
     if not in_any_run(still):
         return still
     lengths = directions.lengths(run.directions, delta * (run.along != 0))
