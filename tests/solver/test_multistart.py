@@ -201,7 +201,7 @@ def test_an_exception_carries_what_was_found(vectorized, error):
     def fun(X):
         nonlocal calls
         calls += 1
-        if calls == (20 if vectorized else 150):
+        if calls == (12 if vectorized else 150):
             raise error
         return wells(X)
 
@@ -210,7 +210,7 @@ def test_an_exception_carries_what_was_found(vectorized, error):
     found = caught.value.result
     assert found.x.shape == (2,)
     assert found.fun == wells(found.x)[0] == min(found.runs.fun)
-    assert found.nfev == (8 * 19 if vectorized else 149)
+    assert found.nfev == (8 * 11 if vectorized else 149)
     if not vectorized:
         assert 1 < len(found.runs.x) < 8
         assert found.success

@@ -20,7 +20,7 @@ def test_a_state_that_is_none(minimizer):
     ("options", "status"),
     [
         ({}, 0),
-        ({"gtol": 0, "ftol": 0}, 4),
+        ({"gtol": 0, "ftol": 0, "xtol": 1e-4}, 4),
         ({"gtol": 1e-3}, 0),
         ({"maxiter": 7}, 1),
         ({"maxfev": 9}, 2),
