@@ -9,6 +9,7 @@ anybody can see stands, with the reason, in `tests/mutants_explained.txt`.
 import argparse
 import ast
 import copy
+import gc
 import importlib
 import importlib.util
 import json
@@ -16,11 +17,15 @@ import os
 import random
 import signal
 import sys
+import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+
+import pytest
+from _pytest.config import default_plugins
 
 ROOT = Path(__file__).parents[1]
 EXPLAINED = ROOT / "tests" / "mutants_explained.txt"
@@ -51,7 +56,9 @@ TESTS = {  # the fast ones of a module, or of its wing, the likeliest first
     "rule/trees": ["rule/test_trees.py", "solver/test_structure.py"],
 }
 PRELOADED = (  # what takes long to import, and is not ours
-    "numpy", "scipy.optimize", "pytest", "hypothesis.stateful", "torch", "array_api_compat.torch",
+    "numpy", "scipy.optimize", "scipy.stats", "pytest", "doctest", "hypothesis.stateful",
+    "_hypothesis_pytestplugin", "torch", "jax", "array_api_compat.torch",
+    *(f"_pytest.{name}" for name in default_plugins),
 )  # fmt: skip
 
 OPERATORS = {
@@ -192,41 +199,97 @@ class Edited:
         exec(compile(self.program, self.path, "exec"), vars(module))  # noqa: S102
 
 
-def judge(path, program, tests, limit):
-    """Return "noticed", "hung" or "SURVIVED"."""
-    child = os.fork()
-    if child == 0:
+class Trial:
+    """A run of tests, in a process of its own, of a program with one edited module."""
+
+    def __init__(self, path, program, tests, first=(), seconds=None):
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.first, self.seconds = first, seconds or Counter()
+        self.end = time.monotonic() + 300 + 10 * sum(self.seconds.values())
+        self.child = os.fork()
+        if self.child == 0:
+            code = 1
+            try:
+                code = self.run(path, program, tests)
+            finally:
+                os._exit(int(code))
+
+    def run(self, path, program, tests):
         os.setpgrp()
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         module = str(path.relative_to(ROOT).with_suffix("")).replace("/", ".")
         sys.meta_path.insert(0, Edited(module, program, path))
-        import pytest
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--tb=no"]
+        return pytest.main([*options, "--hypothesis-seed=0", *tests], plugins=[self])
 
-        options = [
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--assert=plain",
-            "--tb=no",
-            "--hypothesis-seed=0",
-        ]
-        code = 1
-        try:
-            code = pytest.main([*options, *tests])
-        finally:
-            os._exit(int(code))
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return "noticed" if os.waitstatus_to_exitcode(status) else "SURVIVED"
+    def pytest_collection_modifyitems(self, items):
+        """Put what noticed other edits of the function first, then what is fast."""
+        items.sort(
+            key=lambda item: (item.nodeid not in self.first, self.seconds.get(item.nodeid, 0))
+        )
+
+    def pytest_runtest_logstart(self, nodeid):
+        """End this process by a signal when a test has computed for much longer than it should."""
+        if self.seconds:
+            signal.setitimer(signal.ITIMER_PROF, 5 + 5 * self.seconds[nodeid])
+
+    def pytest_runtest_logreport(self, report):
+        self.log.write(f"{report.duration} {report.failed:d} {report.nodeid}\n")
+        self.log.flush()
+
+    def result(self):
+        """Return "noticed", "hung" or "SURVIVED", and "" while it runs."""
+        done, status = os.waitpid(self.child, os.WNOHANG)
+        if not done and time.monotonic() < self.end:
+            return ""
+        with suppress(ProcessLookupError):  # this child, or what it has left behind
+            os.killpg(self.child, signal.SIGKILL)
+        if not done:
+            os.waitpid(self.child, 0)
+        if not done or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF):
+            return "hung"
+        return "noticed" if status else "SURVIVED"
+
+    def reports(self):
+        """Yield (name, seconds, whether it failed) of the tests that have run."""
+        self.log.seek(0)
+        for line in self.log:
+            seconds, failed, name = line.rstrip("\n").split(" ", maxsplit=2)
+            yield name, float(seconds), failed == "1"
+
+
+def unedited(path, tests):
+    """Return the seconds of each test; all must pass."""
+    trial, seconds = Trial(path, ast.parse(path.read_text()), tests), Counter()
+    while not (result := trial.result()):
         time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return "hung"
+    if result != "SURVIVED":
+        sys.exit(f"the tests fail without an edit: {' '.join(tests)}")
+    for name, took, _ in trial.reports():
+        seconds[name] += took
+    return seconds
+
+
+def judged(todo, jobs, tests_of):
+    """Yield (name, result) of edits, as they end; what noticed the last edits of a function is asked first."""
+    seconds, noticed, running = {}, defaultdict(set), {}
+    todo = list(reversed(todo))
+    while todo or running:
+        while todo and len(running) < jobs:
+            name, path, make = todo.pop()
+            tests = tests_of(path)
+            usual = seconds.get(tuple(tests)) or unedited(path, tests)
+            seconds[tuple(tests)] = usual
+            first = noticed[path, name.split(": ")[1]]
+            running[name] = first, Trial(path, make(), tests, first, usual)
+        time.sleep(0.01)
+        for name, (first, trial) in list(running.items()):
+            if result := trial.result():
+                first |= {test for test, _, failed in trial.reports() if failed}
+                del running[name]
+                yield name, result
 
 
 def main():
@@ -234,8 +297,8 @@ def main():
     parser.add_argument("modules", nargs="+", type=Path)
     parser.add_argument("--sample", type=int, help="how many edits; all of them by default")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--tests", nargs="+", help="instead of the fast ones of the wing")
-    parser.add_argument("--limit", type=float, default=120, help="seconds for one edit")
+    parser.add_argument("--tests", nargs="+", help="instead of the fast ones of the module")
+    parser.add_argument("--jobs", type=int, default=1, help="edits tried at the same time")
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants.json")
     parser.add_argument("--again", action="store_true", help="try again what survived")
     given = parser.parse_args()
@@ -246,6 +309,7 @@ def main():
     for name in PRELOADED:
         with suppress(ImportError):
             importlib.import_module(name)
+    gc.freeze()  # pytest collects garbage several times
     explained = {line for line in EXPLAINED.read_text("utf-8").splitlines() if " -> " in line}
     todo = []
     for path in map(Path.resolve, given.modules):
@@ -256,26 +320,18 @@ def main():
     known = json.loads(given.results.read_text()) if given.results.exists() else {}
     if given.again:
         known = {name: found for name, found in known.items() if found != "SURVIVED"}
+    known |= {name: "explained" for name, *_ in todo if name in explained}
     given.results.parent.mkdir(parents=True, exist_ok=True)
-    found = Counter()
-    unedited = {path for _, path, _ in todo}
-    for path in unedited:
-        tests = given.tests or tests_of(path)
-        if judge(path, ast.parse(path.read_text()), tests, given.limit) != "SURVIVED":
-            sys.exit(f"the tests fail without an edit: {' '.join(tests)}")
-    for i, (name, path, make) in enumerate(todo, 1):
-        if name in explained:
-            found["explained"] += 1
-            continue
-        if name not in known:
-            known[name] = judge(path, make(), given.tests or tests_of(path), given.limit)
-            given.results.write_text(json.dumps(known, indent=1, ensure_ascii=False))
-        found[known[name]] += 1
-        print(f"\r{i}/{len(todo)} {dict(found)}", end="", file=sys.stderr, flush=True)
-        if known[name] == "SURVIVED":
-            print(f"\r{name}", flush=True)
-    print(file=sys.stderr)
-    return found["SURVIVED"] > 0
+    found = Counter(known[name] for name, *_ in todo if name in known)
+    new = [edit for edit in todo if edit[0] not in known]
+    for name, result in judged(new, given.jobs, lambda path: given.tests or tests_of(path)):
+        found[result] += 1
+        known[name] = result
+        given.results.write_text(json.dumps(known, indent=1, ensure_ascii=False))
+        print(f"\r{found.total()}/{len(todo)} {dict(found)}", end="", file=sys.stderr, flush=True)
+    survived = [name for name, *_ in todo if known[name] == "SURVIVED"]
+    print("", *survived, sep="\n")
+    return len(survived) > 0
 
 
 if __name__ == "__main__":
