@@ -22,8 +22,8 @@ from rprop.solver.run import Settings
 from rprop.solver.stopping import largest_step
 
 __all__ = [
-    "OPTIONS", "Option", "checked", "configure", "defaults", "documented", "flag", "suggest",
-    "tolerances", "unknown",
+    "OPTIONS", "Option", "checked", "configure", "defaults", "documented", "flag", "processes",
+    "suggest", "tolerances", "unknown",
 ]  # fmt: skip
 
 ONE = frozenset({"one"})
@@ -99,11 +99,11 @@ def every(name: str, value: Any) -> int:
     return int(value)
 
 
-def choice(*known: str) -> Callable[[str, Any], str | None]:
+def choice(*known: str) -> Callable[[str, Any], str]:
     """Check an option that is a name or None."""
 
-    def check(name: str, value: Any) -> str | None:
-        if value is not None and (not isinstance(value, str) or value not in known):
+    def check(name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in known:
             names = " or ".join(map(repr, known))
             raise ValueError(f"{name} must be None or {names}; got {value!r}")
         return value
@@ -111,11 +111,15 @@ def choice(*known: str) -> Callable[[str, Any], str | None]:
     return check
 
 
-def workers(name: str, value: Any) -> Any:
+def processes(name: str, value: Any) -> Any:
     """Check a number of processes, or a map."""
-    if callable(value) or (isinstance(value, (int, np.integer)) and value not in (0, True)):
+    number = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if callable(value) or (number and (value == -1 or value > 0)):
         return value
-    raise TypeError(f"{name} must be a number of processes, -1 for all, or a map; got {value!r}")
+    raise ValueError(
+        f"{name} must be a positive number of processes, -1 for one a CPU, or a map-like callable; "
+        f"got {value!r}"
+    )
 
 
 def start_size(name: str, value: Any) -> Any:
@@ -190,7 +194,7 @@ ROWS = [
            "loss, which its dtype tells.", ONE),
     Option("eps", None, "array_like, optional", as_it_is,
            "Absolute step of the finite differences.", ONE),
-    Option("workers", None, "int or map-like callable, optional", workers,
+    Option("workers", None, "int or map-like callable, optional", processes,
            "Evaluates finite differences in parallel.", ONE),
 ]  # fmt: skip
 OPTIONS = {row.name: row for row in ROWS}

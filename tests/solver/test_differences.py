@@ -257,3 +257,22 @@ def test_advice_suits_what_came():
     with pytest.raises(ValueError, match="the gradient must be one number or array; got") as caught:
         minimize_rprop(lambda x: (1.0, ragged), [0.0, 0.0], jac=True)
     assert "jac=True" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["2-point", "3-point"])
+@pytest.mark.parametrize("steps", [{}, {"rel_step": 0.25}, {"abs_step": 0.25}])
+def test_points_of_plain_differences_keep_the_dtype(method, steps):
+    x, dtypes = np.array([3.0, 0.5], np.float32), set()
+    sides = np.full(2, -np.inf, np.float32), np.full(2, np.inf, np.float32)
+    given = {"method": method, "f0": 0.0, "bounds": sides, **steps}
+    approx_derivative(lambda x: dtypes.add(x.dtype) or 0.0, x, **given)
+    assert dtypes == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("workers", [1, lambda task, points: [task(x) for x in points]])
+def test_workers_change_no_bit(workers):
+    alone, shared = (
+        minimize_rprop(rosen, [2.0, -1.0], maxiter=2, workers=w) for w in (None, workers)
+    )
+    assert shared.x.tolist() == alone.x.tolist()
+    assert shared.nfev == alone.nfev

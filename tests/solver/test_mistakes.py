@@ -49,7 +49,7 @@ MISTAKES = {
     "delta0=True": (call(delta0=True), ValueError, "delta0 must be 'auto' or positive numbers"),
     "one limit": (call(step_sizes=0.1), TypeError, r"step_sizes must be a pair \(Δmin, Δmax\)"),
     "callback": (call(callback=3), TypeError, "callback must be callable or None; got 3"),
-    "workers": (call(rosen, jac=None, workers="two"), TypeError, "workers must be a number of"),
+    "workers": (call(rosen, jac=None, workers="two"), ValueError, "workers must be a positive number"),
     "a batch of one": (
         lambda: minimize_batch(lambda X: (X.sum(axis=1), X), [1.0, 2.0]),
         ValueError, r"X0 must hold at least one problem in an array of shape \(m, n\)",
