@@ -222,11 +222,17 @@ def scalar(loss: Any, complex_step: bool = False) -> Any:
     if array.size != 1:
         raise ValueError(
             "The user-provided objective function must return a scalar value; "
-            f"got shape {array.shape}"
+            f"got shape {array.shape}{advice(loss)}"
         )
     if array.dtype.kind not in ("biufc" if complex_step else "biuf"):
         raise TypeError(f"the loss must be a real number; got {loss!r}")
     return array.item()
+
+
+def advice(loss: Any) -> str:
+    """Tell what to do where a loss came with its gradient."""
+    both = isinstance(loss, (tuple, list)) and len(loss) == 2
+    return "; pass jac=True where fun returns (loss, gradient)" if both else ""
 
 
 def as_array(name: str, value: Any) -> Array:
@@ -234,9 +240,7 @@ def as_array(name: str, value: Any) -> Array:
     try:
         return np.asarray(value)
     except ValueError:
-        hint = ""
-        if name == "the loss" and isinstance(value, (tuple, list)) and len(value) == 2:
-            hint = "; pass jac=True where fun returns (loss, gradient)"
+        hint = advice(value) if name == "the loss" else ""
         raise ValueError(f"{name} must be one number or array; got {value!r}{hint}") from None
     except RuntimeError as error:  # of a tensor that requires a gradient
         raise TypeError(f"{name} must be numbers; got {type(value).__name__}: {error}") from None

@@ -218,7 +218,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """Say which option may have been meant."""
     known = list(known)
     meant = ELSEWHERE.get(name) or next(
-        iter(difflib.get_close_matches(name.lower(), known, 1, 0.7)), None
+        iter(difflib.get_close_matches(name.lower(), known, cutoff=0.7)), None
     )
     return f"{name} (did you mean {meant}?)" if meant in known else name
 
@@ -253,7 +253,7 @@ def configure(given: dict[str, Any], x: Array, bounded: bool, cost: int) -> Sett
         variant=VARIANTS["irprop+"] if variant is None else variant,
         etas=etas,
         # Steps that are never longer than this lead to no infinite x.
-        step_sizes=(low, np.minimum(high, max(most, np.max(low, initial=0)))[()]),
+        step_sizes=(low, np.minimum(high, np.max(low, initial=most))[()]),
         delta0=given["delta0"],
         learned=learned,
         secant=secant,
@@ -282,14 +282,12 @@ def documented(door: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         rows = [row for row in ROWS if door in row.doors]
         signature = inspect.signature(function)
-        kept = [p for p in signature.parameters.values() if p.kind != p.VAR_KEYWORD]
-        named = {p.name for p in kept}
+        kept = list(signature.parameters.values())
         kept += [
             inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default)
             for row in rows
-            if row.name not in named
+            if row.name not in signature.parameters
         ]
-        kept += [p for p in signature.parameters.values() if p.kind == p.VAR_KEYWORD]
         order = sorted(kept, key=lambda p: p.kind)
         function.__signature__ = signature.replace(parameters=order)  # type: ignore[attr-defined]
         if function.__doc__:  # there is none with -OO

@@ -51,6 +51,6 @@ class OnTree:
         value = self.function(self.shape.back(x), *args)
         if self.gives == "gradient":
             return self.shape.flat(value)
-        if self.gives == "both" and isinstance(value, tuple) and len(value) == 2:
+        if self.gives == "both" and isinstance(value, tuple | list) and len(value) == 2:
             return value[0], self.shape.flat(value[1])
         return value

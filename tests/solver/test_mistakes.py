@@ -43,6 +43,8 @@ MISTAKES = {
         call(lambda x: (rosen(x), rosen_der(x)[:1])), ValueError,
         r"gradient must have the shape of x0, \(2,\); got shape \(1,\)",
     ),
+    "both of one variable": (call(lambda x: (1.0, 2.0), [0.5], None), ValueError, "pass jac=True"),
+    "three": (call(lambda x: (1.0, 2.0, 3.0), jac=None), ValueError, r"got shape \(3,\)$"),
     "vector of losses": (call(lambda x: (x**2, 2 * x)), ValueError, "must return a scalar value"),
     "nothing returned": (call(lambda x: None, jac=None), TypeError, "loss must be a real number"),
     "delta0": (call(delta0=[0.1] * 3), ValueError, r"delta0 must broadcast against params of shape"),

@@ -13,6 +13,7 @@ from scipy.optimize import OptimizeWarning, rosen, rosen_der
 
 import rprop.solver
 from rprop import VARIANTS, Minimizer, minimize_batch, minimize_rprop, rprop_init, rprop_step
+from rprop.solver import options as solver_options
 from rprop.solver.first_step import FEW
 from rprop.solver.options import ELSEWHERE, OPTIONS, checked, configure, defaults
 
@@ -61,6 +62,28 @@ def test_a_docstring_says_of_each_parameter_what_the_table_says(door):
         assert said[name] == (OPTIONS[name].kind, OPTIONS[name].text), name
 
 
+def test_by_default_runs_are_silent_and_end():
+    """The other defaults are in the texts."""
+    given = {name: row.default for name, row in OPTIONS.items() if row.default is not None}
+    assert {name: default for name, default in given.items() if not isinstance(default, (str, tuple))} == {
+        "maxiter": 10_000, "maxfev": math.inf, "maxtime": math.inf, "f_target": -math.inf,
+        "history": False, "return_all": False, "progress": False, "disp": False, "verbose": False,
+    }  # fmt: skip
+
+
+def test_functions_without_docstrings_have_the_options_in_their_signature():
+    """As all have with `python -OO`."""
+
+    @solver_options.documented("one")
+    def minimizer(fun, *, gtol=3, **options):
+        pass
+
+    assert minimizer.__doc__ is None
+    *names, last = inspect.signature(minimizer).parameters
+    assert sorted(names) == sorted(["fun", *defaults("one")])
+    assert last == "options"
+
+
 def settings(x=START, **options):
     return configure(checked(options, "one"), x, False, 1)
 
@@ -79,6 +102,7 @@ def test_defaults_are_those_of_the_text():
     for variant in VARIANTS:
         named = settings(variant=variant)
         assert (named.variant, named.learned, named.secant) == (VARIANTS[variant], False, False)
+    assert settings(etas=(0.3, 1.5)).etas == (0.3, 1.5)
     assert settings(variant="rprop-", basis="learned").learned
     assert not settings(variant="rprop-", basis="learned").secant
     assert not settings(basis=None).learned
