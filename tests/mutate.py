@@ -13,6 +13,7 @@ import gc
 import importlib
 import importlib.util
 import json
+import math
 import os
 import random
 import signal
@@ -22,6 +23,7 @@ import time
 from collections import Counter, defaultdict
 from contextlib import suppress
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -29,31 +31,35 @@ from _pytest.config import default_plugins
 
 ROOT = Path(__file__).parents[1]
 EXPLAINED = ROOT / "tests" / "mutants_explained.txt"
-RULE = ["step_arguments", "step_out", "variants", "step", "settings", "mistakes", "reference"]
-TESTS = {  # the fast ones of a module, or of its wing, the likeliest first
-    "solver": ["solver/test_ends.py", "solver/test_engine.py"],
-    "solver/batch": [f"solver/test_batch{name}.py" for name in ("_args", "_states", "")],
-    "solver/bounds": ["solver/test_bounds.py"],
-    "solver/differences": ["solver/test_differences.py"],
-    "solver/directions": ["solver/test_directions.py"],
-    "solver/history": ["solver/test_reports.py"],
-    "solver/minimize": [f"solver/test_{name}.py" for name in ("mistakes", "reports", "minimize")],
-    "solver/minimizer": [f"solver/test_{name}.py" for name in ("faults", "going_on")],
-    "solver/multistart": ["solver/test_multistart.py"],
-    "solver/objective": [
-        f"solver/test_{name}.py" for name in ("mistakes", "minimize", "differences")
-    ],
-    "solver/options": ["solver/test_options.py", "solver/test_mistakes.py"],
-    "solver/partitions": ["solver/test_partitions.py"],
-    "solver/progress": ["solver/test_progress.py"],
-    "solver/result": ["solver/test_reports.py", "solver/test_status.py"],
-    "solver/rows": ["solver/test_batch_args.py", "solver/test_batch_calls.py"],
-    "solver/structure": ["solver/test_structure.py"],
-    "rule": [f"rule/test_{name}.py" for name in RULE],
-    "rule/arrays": ["rule/test_arrays.py"],
-    "rule/blocks": [f"rule/test_{name}.py" for name in ("step_large", "settings", "blocks")],
-    "rule/compiled": ["rule/test_compiled.py"],
-    "rule/trees": ["rule/test_trees.py", "solver/test_structure.py"],
+TESTS = {  # the fast ones of a module, or of its wing
+    "solver": {
+        "": "ends engine",
+        "batch": "batch_args batch_states batch batch_calls options progress",
+        "bounds": "bounds",
+        "differences": "differences",
+        "directions": "directions",
+        "history": "reports batch_calls",
+        "messages": "mistakes reports structure",
+        "minimize": "mistakes reports minimize structure progress differences",
+        "minimizer": "mistakes faults options reports going_on",
+        "multistart": "multistart progress",
+        "objective": "mistakes minimize differences structure",
+        "options": "options mistakes",
+        "partitions": "partitions",
+        "per_run": "ends engine batch_calls",
+        "progress": "progress",
+        "result": "reports mistakes differences multistart batch_calls",
+        "rows": "batch_args batch_calls",
+        "run": "ends engine batch_calls batch_states",
+        "structure": "structure",
+    },
+    "rule": {
+        "": "step_arguments step_out variants step settings mistakes reference",
+        "arrays": "arrays",
+        "blocks": "step_large settings blocks",
+        "compiled": "compiled",
+        "trees": "trees",
+    },
 }
 PRELOADED = (  # what takes long to import, and is not ours
     "numpy", "scipy.optimize", "scipy.stats", "pytest", "doctest", "hypothesis.stateful",
@@ -177,8 +183,9 @@ def calls(node):
 
 def tests_of(path):
     """Return the tests that are to notice edits of a module."""
-    wing = path.parent.name
-    return [f"tests/{name}" for name in TESTS.get(f"{wing}/{path.stem}", TESTS[wing])]
+    wing, modules = path.parent.name, TESTS[path.parent.name]
+    names = modules.get(path.stem, modules[""])
+    return [f"tests/{wing}/test_{name}.py" for name in names.split()]
 
 
 class Edited:
@@ -202,9 +209,9 @@ class Edited:
 class Trial:
     """A run of tests, in a process of its own, of a program with one edited module."""
 
-    def __init__(self, path, program, tests, first=(), seconds=None):
+    def __init__(self, path, program, tests, first=(), seconds=None, budget=math.inf):
         self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
-        self.first, self.seconds = first, seconds or Counter()
+        self.first, self.seconds, self.budget = first, seconds or Counter(), budget
         self.end = time.monotonic() + 300 + 10 * sum(self.seconds.values())
         self.child = os.fork()
         if self.child == 0:
@@ -225,10 +232,12 @@ class Trial:
         return pytest.main([*options, "--hypothesis-seed=0", *tests], plugins=[self])
 
     def pytest_collection_modifyitems(self, items):
-        """Put what noticed other edits of the function first, then what is fast."""
+        """Put what noticed other edits of the function first, then what is fast, as the budget allows."""
         items.sort(
             key=lambda item: (item.nodeid not in self.first, self.seconds.get(item.nodeid, 0))
         )
+        spent = accumulate(self.seconds.get(item.nodeid, 0) for item in items)
+        del items[sum(so_far <= self.budget for so_far in spent) + 1 :]
 
     def pytest_runtest_logstart(self, nodeid):
         """End this process by a signal when a test has computed for much longer than it should."""
@@ -272,7 +281,7 @@ def unedited(path, tests):
     return seconds
 
 
-def judged(todo, jobs, tests_of):
+def judged(todo, jobs, budget, tests_of):
     """Yield (name, result) of edits, as they end; what noticed the last edits of a function is asked first."""
     seconds, noticed, running = {}, defaultdict(set), {}
     todo = list(reversed(todo))
@@ -283,7 +292,7 @@ def judged(todo, jobs, tests_of):
             usual = seconds.get(tuple(tests)) or unedited(path, tests)
             seconds[tuple(tests)] = usual
             first = noticed[path, name.split(": ")[1]]
-            running[name] = first, Trial(path, make(), tests, first, usual)
+            running[name] = first, Trial(path, make(), tests, first, usual, budget)
         time.sleep(0.01)
         for name, (first, trial) in list(running.items()):
             if result := trial.result():
@@ -299,6 +308,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
     parser.add_argument("--tests", nargs="+", help="instead of the fast ones of the module")
     parser.add_argument("--jobs", type=int, default=1, help="edits tried at the same time")
+    parser.add_argument(
+        "--seconds", type=float, default=math.inf, help="that the tests of an edit may take"
+    )
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants.json")
     parser.add_argument("--again", action="store_true", help="try again what survived")
     given = parser.parse_args()
@@ -324,7 +336,9 @@ def main():
     given.results.parent.mkdir(parents=True, exist_ok=True)
     found = Counter(known[name] for name, *_ in todo if name in known)
     new = [edit for edit in todo if edit[0] not in known]
-    for name, result in judged(new, given.jobs, lambda path: given.tests or tests_of(path)):
+    for name, result in judged(
+        new, given.jobs, given.seconds, lambda path: given.tests or tests_of(path)
+    ):
         found[result] += 1
         known[name] = result
         given.results.write_text(json.dumps(known, indent=1, ensure_ascii=False))

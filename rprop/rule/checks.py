@@ -50,7 +50,7 @@ ALIASES = {
 def unexpected(function: Callable[..., Any], unknown: Iterable[str]) -> TypeError:
     """Return Python's own error about a keyword, with what was probably meant."""
     name = next(iter(unknown))
-    known = get_close_matches(name, signature(function).parameters, n=1)
+    known = get_close_matches(name, signature(function).parameters)
     meant = ALIASES.get(name) or (f"{known[0]}=..." if known else "")
     hint = f"; did you mean {meant}?" if meant else ""
     return TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
