@@ -53,12 +53,22 @@ def test_bad_arguments(bad, error, message):
         rprop_step(**{**good, **bad})
 
 
-def test_a_state_may_hold_lists_and_any_signed_numbers():
+@pytest.mark.parametrize("where", [True, [True, False]])
+def test_a_state_may_hold_lists_and_any_signed_numbers(where):
     state = STATE._replace(prev_sign=np.array([1, -1], np.int8))
     loose = RpropState(*(field.tolist() for field in state))._replace(prev_sign=[0.3, -300.0])
-    grads, settings = [1.0, 1.0], {"variant": "rprop+"}
+    grads, settings = [1.0, 1.0], {"variant": "rprop+", "where": where}
     expected = rprop_step([1.0, 2.0], grads, state, **settings)
     assert bits(rprop_step([1.0, 2.0], grads, loose, **settings)) == bits(expected)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.longdouble])
+def test_losses_are_compared_as_float64(kind):
+    loss, settings = kind(1) / kind(3), {"variant": "irprop+"}
+    params, state = rprop_step([0.0], [1.0], rprop_init([0.0]), loss=loss, **settings)
+    assert rprop_step(params, [-1.0], state, loss=loss, **settings)[0] == params  # it is equal
+    state = state._replace(prev_loss=kind(1))
+    assert rprop_step(params, [-1.0], state, loss=1 + 1e-12, **settings)[0] == 0  # it has risen
 
 
 @pytest.mark.parametrize("delta0", [0.0, -1.0, np.inf, np.nan, [1.0, -2.0]])
