@@ -64,10 +64,9 @@ def rprop_init(params: Any, delta0: Any = 0.1, **unknown: Never) -> RpropState:
     if xp is not None:
         return RpropState(*arrays.init(xp, params, delta0))
     params = checks.floating("params", params)
-    complex_numbers = params.dtype.kind == "c"
-    dtype = state_dtype(params.real if complex_numbers else params)
+    dtype = state_dtype(params.real)
     delta0 = checks.delta_zero(delta0, params.shape, dtype)
-    if complex_numbers:
+    if params.dtype.kind == "c":
         params, delta0 = real_view(params), twice(delta0)
     return RpropState(
         delta=delta0.copy(),

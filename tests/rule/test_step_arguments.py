@@ -37,6 +37,11 @@ BAD = [
     ({"variant": ["rprop-"]}, ValueError, "variant must be one of"),
     ({"variant": "irprop+"}, ValueError, "variant 'irprop\\+' needs the loss at params"),
     ({"loss": [1.0]}, ValueError, r"loss must be a scalar or have the shape of params without"),
+    (
+        {"loss": [1.0, 2.0]},
+        ValueError,
+        r"loss must be a scalar or have the shape of params without",
+    ),
     ({"loss": 1j}, TypeError, "loss must be real"),
     ({"where": [1, 0]}, TypeError, "where must be an array of bool; got dtype int64"),
     ({"where": [True] * 3}, ValueError, "where must broadcast against params"),

@@ -197,6 +197,12 @@ def test_history_of_the_rule_alone():
     assert again.allvecs[0].tolist() == last
 
 
+def test_history_of_a_start_that_is_unusable():
+    result = minimize_rprop(lambda x: (1.0, [np.inf, -1.0]), [0.0, 0.0], jac=True, history=True)
+    assert result.status == 3
+    assert result.history["flips"].tolist() == [0]
+
+
 def test_history_counts_the_flips_along_learned_directions():
     opt = Minimizer([-1.2, 1.0], history=True)
     flips = {0: 0}
