@@ -236,7 +236,7 @@ def step(
     except TypeError:  # limits that are arrays are not hashable, and as they should be
         numbers = (*scalars(dtype, *etas), *step_sizes)
     if params.size > SMALL:
-        numbers = tuple(n if np.ndim(n) else n[()] for n in numbers)
+        numbers = tuple(n[()] for n in numbers)
         arguments = (params, grads, *before, *numbers, risen, where)
         if into is None:
             into = (*map(np.empty_like, (params, *before)), np.empty(shape[:-1]))

@@ -8,7 +8,6 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from rprop.rule.state import Array
-from rprop.solver import directions
 from rprop.solver.per_run import largest_magnitude
 from rprop.solver.run import Run
 
@@ -46,9 +45,6 @@ class History:
 
     def line(self, run: Run, nfev: Any) -> Array:
         """Describe an iteration; flips are the sign changes that it answered."""
-        slope = run.slope
-        if run.directions is not None:
-            slope = directions.enter(run.directions, slope)
         delta, index = run.state.delta, run.index
         line = np.empty(index.shape, ROW)
         line["nit"], line["nfev"] = run.nit, nfev
@@ -57,7 +53,7 @@ class History:
         functions: dict[str, Any] = {"min": np.min, "median": np.median, "max": np.max}
         for name, function in functions.items():
             line[f"delta_{name}"] = function(delta, axis=-1) if delta.shape[-1] else np.nan
-        self.flips[index] = np.count_nonzero(np.sign(slope) * run.state.prev_sign < 0, axis=-1)
+        self.flips[index] = np.count_nonzero(np.sign(run.along) * run.state.prev_sign < 0, axis=-1)
         return line[()]
 
     def fill(self, result: OptimizeResult) -> None:

@@ -159,10 +159,10 @@ class Objective:
             Free(self.fun, self.args, x, self.free),
             free,
             f0=loss,
-            bounds=(self.lower.astype(free.dtype), self.upper.astype(free.dtype)),
+            bounds=(self.lower, self.upper),
             full_output=True,
             method=method,
-            rel_step=self.rel_step if step is None else None,
+            rel_step=self.rel_step,
             abs_step=step,
             workers=self.workers,
         )
@@ -172,7 +172,7 @@ class Objective:
     def look_further(self, x: Array, free: Array, loss: float) -> Array:
         """Differentiate with much longer steps where every quotient was exactly 0.
 
-        `flat` stays true only if the loss is the same at all these points, too.
+        `flat` stays true only if the loss is the same at all these points, too, or not finite.
         """
         fun = Free(self.fun, self.args, x, self.free)
         slopes, self.flat = np.zeros(free.size), True
@@ -181,8 +181,8 @@ class Objective:
             ends[:, i] = max(free[i] - step, self.lower[i]), min(free[i] + step, self.upper[i])
             below, above = map(fun, ends)
             self.nfev += 2
-            self.flat = self.flat and below == above == loss
             slopes[i] = (above - below) / (ends[1, i] - ends[0, i])
+            self.flat = self.flat and (below == above == loss or not np.isfinite(slopes[i]))
         if self.njev == 1:
             warn(
                 "Finite differences at x0 were exactly 0 in every free variable: the loss does not "

@@ -149,6 +149,14 @@ def test_masks_limits_and_out_of_complex_numbers(dtype, variant):
         assert bits(found.view(real), new) == bits(expected, fields)
 
 
+def test_complex_numbers_with_a_real_gradient_and_a_limit_for_each():
+    params, state = np.array([1 + 2j, 3.0]), rprop_init(np.array([1 + 2j, 3.0]))
+    one, two = (rprop_step(params, g, state) for g in ([1.0, -2.0], [1 + 0j, -2 + 0j]))
+    assert bits(one[0], *one[1]) == bits(two[0], *two[1])
+    stepped, _ = rprop_step(params, [1 + 1j, 1 + 1j], state, step_sizes=([0.25, 0.5], 5.0))
+    assert stepped.tolist() == [0.75 + 1.75j, 2.5 - 0.5j]
+
+
 def test_a_complex_number_of_no_dimension():
     state = rprop_init(1 + 2j)
     params, state = rprop_step(1 + 2j, 1 - 1e-300j, state)

@@ -25,11 +25,13 @@ class Fake:
 
     def __init__(self, total=None, unit="it", **_):
         self.total, self.unit, self.count, self.closed = total, unit, 0, False
+        self.losses = []
         Fake.bars.append(self)
 
     def set_postfix(self, refresh=True, **shown):
         assert not refresh  # it is redrawn now and then
         self.loss = shown["loss"]
+        self.losses.append(self.loss)
 
     def update(self):
         self.count += 1
@@ -61,6 +63,13 @@ def test_a_bar_of_iterations_has_no_total(door, bars):
     assert bar.closed
     assert bar.total is None
     assert bar.count == np.max(result.runs.nit if "runs" in result else result.nit)
+
+
+def test_a_bar_shows_the_lowest_loss(bars):
+    result = minimize_rprop(hilly, [3.0, 1.0], jac=True, progress=True, history=True, delta0=1.0)
+    (bar,) = bars
+    assert bar.losses == [f"{loss:.6g}" for loss in result.history["best_fun"][1:]]
+    assert (np.diff(result.history["fun"]) > 0).any()
 
 
 def test_a_bar_of_starts_is_full_at_the_end(bars):

@@ -262,3 +262,29 @@ def test_progress_goes_to_standard_error(capsys, monkeypatch, installed):
     out, err = capsys.readouterr()
     assert not out
     assert err
+
+
+@pytest.mark.parametrize("every", [True, 1, 3])
+def test_verbose_prints_a_line_every_so_many_iterations(capsys, every):
+    result = minimize_rprop(
+        rosenbrock, [-1.2, 1.0], jac=True, verbose=every, history=True, maxiter=8
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        f"iteration {line['nit']}, {line['nfev']} evaluations, loss {line['best_fun']:.6g}"
+        for line in result.history[1:]
+        if line["nit"] % every == 0
+    ]
+    assert (result.history["fun"] > result.history["best_fun"]).any()
+
+
+def test_constraints_are_not_used():
+    plane = {"type": "eq", "fun": lambda x: x.sum()}
+    with pytest.warns(RuntimeWarning, match="Method rprop cannot handle constraints"):
+        minimize_rprop(bowl, [0.0, 0.0], jac=True, constraints=plane)
+    for none in (None, (), []):
+        assert minimize_rprop(bowl, [0.0, 0.0], jac=True, constraints=none).success
+
+
+def test_one_further_argument_need_not_be_a_tuple():
+    result = minimize_rprop(lambda x, a: (((x - a) ** 2).sum(), 2 * (x - a)), [3.0], 2.0, jac=True)
+    assert abs(result.x[0] - 2) < 1e-6
