@@ -104,7 +104,7 @@ class Objective:
                 f"{name} must be a positive finite number, or one for each of {self.size} variables; "
                 f"got {given!r}"
             )
-        return np.broadcast_to(array.astype(float), self.size)[self.free]
+        return np.broadcast_to(array, self.size)[self.free]
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         """Evaluate loss and gradient at `x`, which neither call can write to."""

@@ -44,6 +44,7 @@ MISTAKES = {
         r"gradient must have the shape of x0, \(2,\); got shape \(1,\)",
     ),
     "both of one variable": (call(lambda x: (1.0, 2.0), [0.5], None), ValueError, "pass jac=True"),
+    "two losses": (call(lambda x: x**2, jac=None), ValueError, r"got shape \(2,\)$"),
     "three": (call(lambda x: (1.0, 2.0, 3.0), jac=None), ValueError, r"got shape \(3,\)$"),
     "vector of losses": (call(lambda x: (x**2, 2 * x)), ValueError, "must return a scalar value"),
     "nothing returned": (call(lambda x: None, jac=None), TypeError, "loss must be a real number"),
