@@ -44,7 +44,7 @@ TESTS = {  # the fast ones of a module, or of its wing
         "minimizer": "mistakes faults options reports going_on",
         "multistart": "multistart progress",
         "objective": "mistakes minimize differences structure",
-        "options": "options mistakes",
+        "options": "options mistakes differences",
         "partitions": "partitions",
         "per_run": "ends engine batch_calls",
         "progress": "progress",
@@ -54,7 +54,7 @@ TESTS = {  # the fast ones of a module, or of its wing
         "structure": "structure",
     },
     "rule": {
-        "": "step_arguments step_out variants step settings mistakes reference trees",
+        "": "step_arguments step_out variants step settings mistakes reference trees step_large",
         "arrays": "arrays",
         "blocks": "step_large settings blocks",
         "compiled": "compiled",

@@ -146,6 +146,9 @@ def test_masks_limits_and_out_of_complex_numbers(dtype, variant):
             **settings,
         )
         assert found.dtype == dtype
+        assert into is None or all(
+            a is b for a, b in zip((found, *new), (into[0], *into[1]), strict=True)
+        )
         assert bits(found.view(real), new) == bits(expected, fields)
 
 
