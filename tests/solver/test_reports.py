@@ -177,6 +177,15 @@ def test_iterations_are_kept_if_asked_for():
         )
 
 
+def test_a_result_may_be_written_into():
+    first = minimize_rprop(rosenbrock, [-1.2, 1.0], jac=True, maxiter=9)
+    best = first.x.tolist()
+    first.x[:], first.jac[:] = 7, 7
+    watched = Watched(rosenbrock)
+    minimize_rprop(watched, None, jac=True, state=first.state, maxiter=3)
+    assert watched.points[0].tolist() == best
+
+
 def test_history_of_the_rule_alone():
     options = {"variant": "rprop-", "delta0": 0.1, "step_sizes": (1e-6, 50.0), "maxiter": 60}
     off = {"gtol": 0, "xtol": 0, "ftol": 0, "history": True, "return_all": True}
