@@ -63,7 +63,7 @@ TESTS = {  # the fast ones of a module, or of its wing
 }
 PRELOADED = (  # what takes long to import, and is not ours
     "numpy", "scipy.optimize", "scipy.stats", "pytest", "doctest", "hypothesis.stateful",
-    "_hypothesis_pytestplugin", "torch", "jax", "array_api_compat.torch",
+    "_hypothesis_pytestplugin", "torch", "array_api_compat.torch",
     *(f"_pytest.{name}" for name in default_plugins),
 )  # fmt: skip
 

@@ -1,5 +1,6 @@
 """`minimize_rprop`: when it stops, what it reports on the way, how it goes on."""
 
+import io
 import pickle
 import sys
 
@@ -8,6 +9,7 @@ import pytest
 from scipy.optimize import OptimizeWarning, minimize
 
 from rprop import Minimizer, minimize_batch, minimize_rprop, multistart, rprop_init, rprop_step
+from rprop.solver.messages import say
 from tests.solver.functions import OPTIONS, Watched, bowl, rosenbrock
 
 
@@ -297,3 +299,12 @@ def test_constraints_are_not_used():
 def test_one_further_argument_need_not_be_a_tuple():
     result = minimize_rprop(lambda x, a: (((x - a) ** 2).sum(), 2 * (x - a)), [3.0], 2.0, jac=True)
     assert abs(result.x[0] - 2) < 1e-6
+
+
+def test_consoles_that_lack_a_letter_show_a_question_mark(monkeypatch):
+    bytes_written = io.BytesIO()
+    for console in (io.TextIOWrapper(bytes_written, "ascii", write_through=True), io.StringIO()):
+        monkeypatch.setattr(sys, "stdout", console)
+        say("Δ = 1")
+    assert bytes_written.getvalue().split() == [b"?", b"=", b"1"]
+    assert console.getvalue() == "Δ = 1\n"
