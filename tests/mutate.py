@@ -51,6 +51,7 @@ TESTS = {  # the fast ones of a module, or of its wing
         "result": "reports mistakes differences multistart batch_calls",
         "rows": "batch_args batch_calls",
         "run": "ends engine batch_calls batch_states",
+        "scipy_private": "mistakes minimize",
         "structure": "structure",
     },
     "rule": {

@@ -67,6 +67,11 @@ def test_mistakes(name):
         mistake()
 
 
+def test_through_scipy_they_are_the_same():
+    with pytest.raises(ValueError, match="Pass jac=None where fun returns the loss alone"):
+        minimize(rosen, [1.0, 2.0], jac=True, method=minimize_rprop)
+
+
 @pytest.mark.parametrize(
     ("given", "meant"),
     [("maxfun", "maxfev"), ("lr", "delta0"), ("max_iter", "maxiter"), ("gtoll", "gtol")],
