@@ -72,6 +72,16 @@ def test_through_scipy_they_are_the_same():
         minimize(rosen, [1.0, 2.0], jac=True, method=minimize_rprop)
 
 
+def test_a_gradient_of_ones_own_beside_scipys_wrapper():
+    private = pytest.importorskip("scipy.optimize._optimize", reason="SciPy may move it")
+    if not hasattr(private, "MemoizeJac"):
+        pytest.skip("SciPy may rename it")
+    calls = []
+    fun = private.MemoizeJac(both)
+    minimize_rprop(fun, [1.0, 2.0], jac=lambda x: calls.append(x) or rosen_der(x))
+    assert calls
+
+
 @pytest.mark.parametrize(
     ("given", "meant"),
     [("maxfun", "maxfev"), ("lr", "delta0"), ("max_iter", "maxiter"), ("gtoll", "gtol")],
