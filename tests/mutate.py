@@ -46,7 +46,7 @@ TESTS = {  # the fast ones of a module, or of its wing
         "objective": "mistakes minimize differences structure",
         "options": "options mistakes differences",
         "partitions": "partitions",
-        "per_run": "ends engine batch_calls",
+        "per_run": "per_run",
         "progress": "progress",
         "result": "reports mistakes differences multistart batch_calls",
         "rows": "batch_args batch_calls",

@@ -81,6 +81,13 @@ def test_a_bar_of_starts_is_full_at_the_end(bars):
 
 
 @pytest.mark.parametrize("door", DOORS)
+def test_nothing_is_shown_unasked(door, bars, capsys):
+    DOORS[door]()
+    assert not bars
+    assert capsys.readouterr() == ("", "")
+
+
+@pytest.mark.parametrize("door", DOORS)
 def test_a_bar_is_closed_when_something_goes_wrong(door, bars):
     def callback(X):
         raise ZeroDivisionError
