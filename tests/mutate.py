@@ -9,49 +9,63 @@ anybody can see stands, with the reason, in `tests/mutants_explained.txt`.
 import argparse
 import ast
 import copy
+import gc
 import importlib
 import importlib.util
 import json
+import math
 import os
 import random
 import signal
 import sys
+import tempfile
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from contextlib import suppress
 from functools import partial
+from itertools import accumulate
 from pathlib import Path
+
+import pytest
+from _pytest.config import default_plugins
 
 ROOT = Path(__file__).parents[1]
 EXPLAINED = ROOT / "tests" / "mutants_explained.txt"
-RULE = ["step_arguments", "step_out", "variants", "step", "settings", "mistakes", "reference"]
-TESTS = {  # the fast ones of a module, or of its wing, the likeliest first
-    "solver": ["solver/test_ends.py", "solver/test_engine.py"],
-    "solver/batch": [f"solver/test_batch{name}.py" for name in ("_args", "_states", "")],
-    "solver/bounds": ["solver/test_bounds.py"],
-    "solver/differences": ["solver/test_differences.py"],
-    "solver/directions": ["solver/test_directions.py"],
-    "solver/history": ["solver/test_reports.py"],
-    "solver/minimize": [f"solver/test_{name}.py" for name in ("mistakes", "reports", "minimize")],
-    "solver/minimizer": [f"solver/test_{name}.py" for name in ("faults", "going_on")],
-    "solver/multistart": ["solver/test_multistart.py"],
-    "solver/objective": [
-        f"solver/test_{name}.py" for name in ("mistakes", "minimize", "differences")
-    ],
-    "solver/options": ["solver/test_options.py", "solver/test_mistakes.py"],
-    "solver/partitions": ["solver/test_partitions.py"],
-    "solver/progress": ["solver/test_progress.py"],
-    "solver/result": ["solver/test_reports.py", "solver/test_status.py"],
-    "solver/rows": ["solver/test_batch_args.py", "solver/test_batch_calls.py"],
-    "solver/structure": ["solver/test_structure.py"],
-    "rule": [f"rule/test_{name}.py" for name in RULE],
-    "rule/arrays": ["rule/test_arrays.py"],
-    "rule/blocks": [f"rule/test_{name}.py" for name in ("step_large", "settings", "blocks")],
-    "rule/compiled": ["rule/test_compiled.py"],
-    "rule/trees": ["rule/test_trees.py", "solver/test_structure.py"],
+TESTS = {  # the fast ones of a module, or of its wing
+    "solver": {
+        "": "ends engine",
+        "batch": "batch_args batch_states batch batch_calls options progress",
+        "bounds": "bounds",
+        "differences": "differences",
+        "directions": "directions",
+        "history": "reports batch_calls batch",
+        "messages": "mistakes reports structure",
+        "minimize": "mistakes reports minimize structure progress differences",
+        "minimizer": "mistakes faults options reports going_on",
+        "multistart": "multistart progress",
+        "objective": "mistakes minimize differences structure",
+        "options": "options mistakes differences",
+        "partitions": "partitions",
+        "per_run": "per_run",
+        "progress": "progress",
+        "result": "reports mistakes differences multistart batch_calls",
+        "rows": "batch_args batch_calls",
+        "run": "ends engine batch_calls batch_states",
+        "scipy_private": "mistakes minimize",
+        "structure": "structure",
+    },
+    "rule": {
+        "": "step_arguments step_out variants step settings mistakes reference trees step_large",
+        "arrays": "arrays",
+        "blocks": "step_large settings blocks",
+        "compiled": "compiled",
+        "trees": "trees",
+    },
 }
 PRELOADED = (  # what takes long to import, and is not ours
-    "numpy", "scipy.optimize", "pytest", "hypothesis.stateful", "torch", "array_api_compat.torch",
+    "numpy", "scipy.optimize", "scipy.stats", "pytest", "doctest", "hypothesis.stateful",
+    "_hypothesis_pytestplugin", "torch", "array_api_compat.torch",
+    *(f"_pytest.{name}" for name in default_plugins),
 )  # fmt: skip
 
 OPERATORS = {
@@ -105,6 +119,8 @@ def places(node, function, line="", path=()):
         if field in ("annotation", "returns", "decorator_list", "op", "ops", "ctx", "exc", "msg"):
             continue
         for at, child in enumerate(value) if isinstance(value, list) else [(None, value)]:
+            if isinstance(child, ast.keyword) and child.arg == "strict":
+                continue  # of `zip`: what it checks are the callers here
             if isinstance(child, ast.AST) and not isinstance(child, SKIPPED):
                 inside = child.name if isinstance(child, ast.FunctionDef) else function
                 on = ast.unparse(child).splitlines()[0] if isinstance(child, ast.stmt) else line
@@ -170,8 +186,9 @@ def calls(node):
 
 def tests_of(path):
     """Return the tests that are to notice edits of a module."""
-    wing = path.parent.name
-    return [f"tests/{name}" for name in TESTS.get(f"{wing}/{path.stem}", TESTS[wing])]
+    wing, modules = path.parent.name, TESTS[path.parent.name]
+    names = modules.get(path.stem, modules[""])
+    return [f"tests/{wing}/test_{name}.py" for name in names.split()]
 
 
 class Edited:
@@ -192,41 +209,99 @@ class Edited:
         exec(compile(self.program, self.path, "exec"), vars(module))  # noqa: S102
 
 
-def judge(path, program, tests, limit):
-    """Return "noticed", "hung" or "SURVIVED"."""
-    child = os.fork()
-    if child == 0:
+class Trial:
+    """A run of tests, in a process of its own, of a program with one edited module."""
+
+    def __init__(self, path, program, tests, first=(), seconds=None, budget=math.inf):
+        self.log = tempfile.TemporaryFile("w+")  # noqa: SIM115
+        self.first, self.seconds, self.budget = first, seconds or Counter(), budget
+        self.end = time.monotonic() + 300 + 10 * sum(self.seconds.values())
+        self.child = os.fork()
+        if self.child == 0:
+            code = 1
+            try:
+                code = self.run(path, program, tests)
+            finally:
+                os._exit(int(code))
+
+    def run(self, path, program, tests):
         os.setpgrp()
         nowhere = os.open(os.devnull, os.O_WRONLY)
         os.dup2(nowhere, 1)
         os.dup2(nowhere, 2)
         module = str(path.relative_to(ROOT).with_suffix("")).replace("/", ".")
         sys.meta_path.insert(0, Edited(module, program, path))
-        import pytest
+        options = ["-x", "-q", "-p", "no:cacheprovider", "--assert=plain", "--tb=no"]
+        return pytest.main([*options, "--hypothesis-seed=0", *tests], plugins=[self])
 
-        options = [
-            "-x",
-            "-q",
-            "-p",
-            "no:cacheprovider",
-            "--assert=plain",
-            "--tb=no",
-            "--hypothesis-seed=0",
-        ]
-        code = 1
-        try:
-            code = pytest.main([*options, *tests])
-        finally:
-            os._exit(int(code))
-    end = time.monotonic() + limit
-    while time.monotonic() < end:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return "noticed" if os.waitstatus_to_exitcode(status) else "SURVIVED"
+    def pytest_collection_modifyitems(self, items):
+        """Put what noticed other edits of the function first, then what is fast, as the budget allows."""
+        items.sort(
+            key=lambda item: (item.nodeid not in self.first, self.seconds.get(item.nodeid, 0))
+        )
+        spent = accumulate(self.seconds.get(item.nodeid, 0) for item in items)
+        del items[sum(so_far <= self.budget for so_far in spent) + 1 :]
+
+    def pytest_runtest_logstart(self, nodeid):
+        """End this process by a signal when a test has computed for much longer than it should."""
+        if self.seconds:
+            signal.setitimer(signal.ITIMER_PROF, 5 + 5 * self.seconds[nodeid])
+
+    def pytest_runtest_logreport(self, report):
+        self.log.write(f"{report.duration} {report.failed:d} {report.nodeid}\n")
+        self.log.flush()
+
+    def result(self):
+        """Return "noticed", "hung" or "SURVIVED", and "" while it runs."""
+        done, status = os.waitpid(self.child, os.WNOHANG)
+        if not done and time.monotonic() < self.end:
+            return ""
+        with suppress(ProcessLookupError):  # this child, or what it has left behind
+            os.killpg(self.child, signal.SIGKILL)
+        if not done:
+            os.waitpid(self.child, 0)
+        if not done or (os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGPROF):
+            return "hung"
+        return "noticed" if status else "SURVIVED"
+
+    def reports(self):
+        """Yield (name, seconds, whether it failed) of the tests that have run."""
+        self.log.seek(0)
+        for line in self.log:
+            seconds, failed, name = line.rstrip("\n").split(" ", maxsplit=2)
+            yield name, float(seconds), failed == "1"
+
+
+def unedited(path, tests):
+    """Return the seconds of each test; all must pass."""
+    trial, seconds = Trial(path, ast.parse(path.read_text()), tests), Counter()
+    while not (result := trial.result()):
         time.sleep(0.02)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return "hung"
+    if result != "SURVIVED":
+        sys.exit(f"the tests fail without an edit: {' '.join(tests)}")
+    for name, took, _ in trial.reports():
+        seconds[name] += took
+    return seconds
+
+
+def judged(todo, jobs, budget, tests_of):
+    """Yield (name, result) of edits, as they end; what noticed the last edits of a function is asked first."""
+    seconds, noticed, running = {}, defaultdict(set), {}
+    todo = list(reversed(todo))
+    while todo or running:
+        while todo and len(running) < jobs:
+            name, path, make = todo.pop()
+            tests = tests_of(path)
+            usual = seconds.get(tuple(tests)) or unedited(path, tests)
+            seconds[tuple(tests)] = usual
+            first = noticed[path, name.split(": ")[1]]
+            running[name] = first, Trial(path, make(), tests, first, usual, budget)
+        time.sleep(0.01)
+        for name, (first, trial) in list(running.items()):
+            if result := trial.result():
+                first |= {test for test, _, failed in trial.reports() if failed}
+                del running[name]
+                yield name, result
 
 
 def main():
@@ -234,8 +309,11 @@ def main():
     parser.add_argument("modules", nargs="+", type=Path)
     parser.add_argument("--sample", type=int, help="how many edits; all of them by default")
     parser.add_argument("--seed", type=int, default=0, help="of the sample")
-    parser.add_argument("--tests", nargs="+", help="instead of the fast ones of the wing")
-    parser.add_argument("--limit", type=float, default=120, help="seconds for one edit")
+    parser.add_argument("--tests", nargs="+", help="instead of the fast ones of the module")
+    parser.add_argument("--jobs", type=int, default=1, help="edits tried at the same time")
+    parser.add_argument(
+        "--seconds", type=float, default=math.inf, help="that the tests of an edit may take"
+    )
     parser.add_argument("--results", type=Path, default=ROOT / "build" / "mutants.json")
     parser.add_argument("--again", action="store_true", help="try again what survived")
     given = parser.parse_args()
@@ -246,6 +324,7 @@ def main():
     for name in PRELOADED:
         with suppress(ImportError):
             importlib.import_module(name)
+    gc.freeze()  # pytest collects garbage several times
     explained = {line for line in EXPLAINED.read_text("utf-8").splitlines() if " -> " in line}
     todo = []
     for path in map(Path.resolve, given.modules):
@@ -256,26 +335,20 @@ def main():
     known = json.loads(given.results.read_text()) if given.results.exists() else {}
     if given.again:
         known = {name: found for name, found in known.items() if found != "SURVIVED"}
+    known |= {name: "explained" for name, *_ in todo if name in explained}
     given.results.parent.mkdir(parents=True, exist_ok=True)
-    found = Counter()
-    unedited = {path for _, path, _ in todo}
-    for path in unedited:
-        tests = given.tests or tests_of(path)
-        if judge(path, ast.parse(path.read_text()), tests, given.limit) != "SURVIVED":
-            sys.exit(f"the tests fail without an edit: {' '.join(tests)}")
-    for i, (name, path, make) in enumerate(todo, 1):
-        if name in explained:
-            found["explained"] += 1
-            continue
-        if name not in known:
-            known[name] = judge(path, make(), given.tests or tests_of(path), given.limit)
-            given.results.write_text(json.dumps(known, indent=1, ensure_ascii=False))
-        found[known[name]] += 1
-        print(f"\r{i}/{len(todo)} {dict(found)}", end="", file=sys.stderr, flush=True)
-        if known[name] == "SURVIVED":
-            print(f"\r{name}", flush=True)
-    print(file=sys.stderr)
-    return found["SURVIVED"] > 0
+    found = Counter(known[name] for name, *_ in todo if name in known)
+    new = [edit for edit in todo if edit[0] not in known]
+    for name, result in judged(
+        new, given.jobs, given.seconds, lambda path: given.tests or tests_of(path)
+    ):
+        found[result] += 1
+        known[name] = result
+        given.results.write_text(json.dumps(known, indent=1, ensure_ascii=False))
+        print(f"\r{found.total()}/{len(todo)} {dict(found)}", end="", file=sys.stderr, flush=True)
+    survived = [name for name, *_ in todo if known[name] == "SURVIVED"]
+    print("", *survived, sep="\n")
+    return len(survived) > 0
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import reprlib
 from collections.abc import Callable, Iterable, Iterator
 from difflib import get_close_matches
 from inspect import signature
@@ -50,7 +51,7 @@ ALIASES = {
 def unexpected(function: Callable[..., Any], unknown: Iterable[str]) -> TypeError:
     """Return Python's own error about a keyword, with what was probably meant."""
     name = next(iter(unknown))
-    known = get_close_matches(name, signature(function).parameters, n=1)
+    known = get_close_matches(name, signature(function).parameters)
     meant = ALIASES.get(name) or (f"{known[0]}=..." if known else "")
     hint = f"; did you mean {meant}?" if meant else ""
     return TypeError(f"{function.__name__}() got an unexpected keyword argument {name!r}{hint}")
@@ -198,10 +199,9 @@ def fields(
 
 def short(value: Any) -> str:
     """Describe a value in a few characters."""
-    text = repr(value)
-    if isinstance(value, (tuple, list)) and len(text) > 60:
+    if isinstance(value, (tuple, list)):
         return f"a {type(value).__name__} of {len(value)}"
-    return text if len(text) <= 60 else f"{type(value).__name__} {text[:50]}..."
+    return reprlib.repr(value)
 
 
 def destination(

@@ -42,4 +42,4 @@ class RpropState(NamedTuple):
 
 def state_dtype(params: Array) -> np.dtype[Any]:
     """float16 is too coarse to hold step sizes; every wider float keeps its own state."""
-    return np.result_type(params.dtype, np.float32) if params.dtype == np.float16 else params.dtype
+    return np.result_type(params.dtype, np.float32)

@@ -64,10 +64,9 @@ def rprop_init(params: Any, delta0: Any = 0.1, **unknown: Never) -> RpropState:
     if xp is not None:
         return RpropState(*arrays.init(xp, params, delta0))
     params = checks.floating("params", params)
-    complex_numbers = params.dtype.kind == "c"
-    dtype = state_dtype(params.real if complex_numbers else params)
+    dtype = state_dtype(params.real)
     delta0 = checks.delta_zero(delta0, params.shape, dtype)
-    if complex_numbers:
+    if params.dtype.kind == "c":
         params, delta0 = real_view(params), twice(delta0)
     return RpropState(
         delta=delta0.copy(),
@@ -237,7 +236,7 @@ def step(
     except TypeError:  # limits that are arrays are not hashable, and as they should be
         numbers = (*scalars(dtype, *etas), *step_sizes)
     if params.size > SMALL:
-        numbers = tuple(n if np.ndim(n) else n[()] for n in numbers)
+        numbers = tuple(n[()] for n in numbers)
         arguments = (params, grads, *before, *numbers, risen, where)
         if into is None:
             into = (*map(np.empty_like, (params, *before)), np.empty(shape[:-1]))

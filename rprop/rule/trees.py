@@ -55,7 +55,7 @@ def node(value: Any, *, array: bool = True) -> Node | None:
         )
     if value is None:
         return Node([], [], lambda _: None)
-    if hasattr(value, "shape") or isinstance(value, NUMBERS):
+    if hasattr(value, "shape"):
         return None
     return registered(value) or attributes(value)
 
@@ -227,8 +227,8 @@ def step(
         raise TypeError(f"step_sizes must be a pair (Δmin, Δmax); got {step_sizes!r}")
     leaves, unflatten = flatten(params)
     slopes = along(params, "grads", grads)
-    names = [f"state.{name}" for name in RpropState._fields[:3]]
-    olds = list(zip(*map(along, [params] * 3, names, state), strict=True))
+    named = list(zip(RpropState._fields, state, strict=True))[:3]
+    olds = list(zip(*(along(params, f"state.{name}", old) for name, old in named), strict=True))
     limits = [along(params, "step_sizes", limit, spread=True) for limit in step_sizes]
     masks = along(params, "where", where, spread=True)
 

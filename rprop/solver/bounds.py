@@ -52,7 +52,8 @@ def as_box(bounds: Any, x: Array) -> tuple[Array, Array]:
         raise ValueError(f"bounds must not be NaN; got {bounds!r}")
     if (lower > upper).any():
         raise ValueError("An upper bound is less than the corresponding lower bound.")
-    low, high = inside(lower, x.dtype, np.inf), inside(upper, x.dtype, -np.inf)
+    low = inside(lower, x.dtype, np.less, np.inf)
+    high = inside(upper, x.dtype, np.greater, -np.inf)
     empty = (low > high) | (low == np.inf) | (high == -np.inf)
     if empty.any():
         at = tuple(int(i) for i in np.argwhere(empty)[0])
@@ -63,12 +64,12 @@ def as_box(bounds: Any, x: Array) -> tuple[Array, Array]:
     return np.broadcast_to(low, x.shape), np.broadcast_to(high, x.shape)
 
 
-def inside(side: Array, dtype: np.dtype[Any], inward: float) -> Array:
+def inside(side: Array, dtype: np.dtype[Any], beyond: np.ufunc, inward: float) -> Array:
     """Convert a side of the box; rounding must not lead outside."""
     with np.errstate(all="ignore"):
         rounded = side.astype(dtype)
-        outside = rounded < side if inward > 0 else rounded > side
-        return np.where(outside, np.nextafter(rounded, dtype.type(inward)), rounded)
+        nearer = np.nextafter(rounded, dtype.type(inward))
+        return np.where(beyond(rounded, side), nearer, rounded)
 
 
 def limit_anything(lower: Array, upper: Array) -> bool:
@@ -78,8 +79,8 @@ def limit_anything(lower: Array, upper: Array) -> bool:
 
 def free_slope(here: Point, lower: Array, upper: Array) -> Array:
     """Return the gradient with 0 where it pushes against a bound."""
-    x, jac = here.x, here.jac
-    return np.where((x <= lower) & (jac > 0) | (x >= upper) & (jac < 0), 0, jac)
+    slope = np.where(here.x <= lower, np.minimum(here.jac, 0), here.jac)
+    return np.where(here.x >= upper, np.maximum(slope, 0), slope)
 
 
 def slope_at(point: Point, lower: Array, upper: Array, settings: Settings) -> Array:

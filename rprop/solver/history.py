@@ -8,7 +8,6 @@ import numpy as np
 from scipy.optimize import OptimizeResult
 
 from rprop.rule.state import Array
-from rprop.solver import directions
 from rprop.solver.per_run import largest_magnitude
 from rprop.solver.run import Run
 
@@ -33,26 +32,19 @@ class History:
     """The iterations of one run or of many."""
 
     def __init__(self, count: int, *, history: bool, return_all: bool) -> None:
-        self.index: list[Array] = []
-        self.kept: dict[str, list[Array]] = {}
-        self.kept |= {"history": []} if history else {}
-        self.kept |= {"allvecs": []} if return_all else {}
+        asked = {"history": history, "allvecs": return_all}
+        self.kept: dict[str, list[tuple[Array, Array]]]  # of which runs, and what
+        self.kept = {name: [] for name in asked if asked[name]}
         self.flips = np.zeros(count, int)  # sign changes that the next step answers
 
     def add(self, run: Run, nfev: Any) -> None:
         """Keep an iteration, or the start."""
-        if self.kept:
-            self.index.append(run.index)
-        if "allvecs" in self.kept:
-            self.kept["allvecs"].append(run.here.x.copy())
-        if "history" in self.kept:
-            self.kept["history"].append(self.line(run, nfev))
+        for name, parts in self.kept.items():
+            part = self.line(run, nfev) if name == "history" else run.here.x
+            parts.append((run.index, part))
 
     def line(self, run: Run, nfev: Any) -> Array:
         """Describe an iteration; flips are the sign changes that it answered."""
-        slope = run.slope
-        if run.directions is not None:
-            slope = directions.enter(run.directions, slope)
         delta, index = run.state.delta, run.index
         line = np.empty(index.shape, ROW)
         line["nit"], line["nfev"] = run.nit, nfev
@@ -61,18 +53,21 @@ class History:
         functions: dict[str, Any] = {"min": np.min, "median": np.median, "max": np.max}
         for name, function in functions.items():
             line[f"delta_{name}"] = function(delta, axis=-1) if delta.shape[-1] else np.nan
-        self.flips[index] = np.count_nonzero(np.sign(slope) * run.state.prev_sign < 0, axis=-1)
+        self.flips[index] = np.count_nonzero(np.sign(run.along) * run.state.prev_sign < 0, axis=-1)
         return line[()]
 
     def fill(self, result: OptimizeResult) -> None:
         """Add what was kept to the result of one run, or to that of many as a list by runs."""
-        for name, parts in self.kept.items():
-            if not self.index[0].ndim:
+        for name, kept in self.kept.items():
+            rows, parts = zip(*kept, strict=True)
+            if not rows[0].ndim:
                 result[name] = (
-                    np.array(parts, ROW) if name == "history" else [part.copy() for part in parts]
+                    np.array(list(parts), ROW)
+                    if name == "history"
+                    else [part.copy() for part in parts]
                 )
                 continue
-            index, values = np.concatenate(self.index), np.concatenate(parts)
+            index, values = np.concatenate(rows), np.concatenate(parts)
             order = np.argsort(index, kind="stable")
             starts = np.searchsorted(index[order], np.arange(1, len(self.flips)))
             result[name] = np.split(values[order], starts)

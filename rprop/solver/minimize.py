@@ -144,8 +144,8 @@ def minimize_rprop(
     shape = Shape(x0) if trees.is_tree(x0) else None
     if shape is not None:
         if callable(jac):
-            jac = OnTree(jac, shape, "gradient")
-        fun, x0 = OnTree(fun, shape, "both" if jac is True else "loss"), shape.vector
+            jac = OnTree(jac, shape, slopes=True)
+        fun, x0 = OnTree(fun, shape, slopes=False), shape.vector
     where = place(x0, bounds, state)
     objective = Objective(
         fun,

@@ -108,8 +108,7 @@ class Minimizer:
         return self
 
     def __getstate__(self) -> dict[str, Any]:
-        kept = vars(self) | {"_spent": self._elapsed()}
-        return kept | {"_began": 0.0, "_watch": None}
+        return vars(self) | {"_spent": self._elapsed()}
 
     def __setstate__(self, kept: dict[str, Any]) -> None:
         vars(self).update(kept)

@@ -19,7 +19,7 @@ from rprop.solver.batch import minimize_batch
 from rprop.solver.bounds import as_box
 from rprop.solver.minimize import minimize_rprop
 from rprop.solver.minimizer import floats
-from rprop.solver.options import defaults, flag, tolerances, unknown
+from rprop.solver.options import defaults, flag, processes, tolerances, unknown
 from rprop.solver.progress import Bar
 from rprop.solver.result import Result, announce
 from rprop.solver.run import Run, rebuild
@@ -132,7 +132,7 @@ def multistart(
     distance = tolerances("separation", separation)
     distance = checks.broadcast("separation", np.asarray(distance), starts.shape[1:])
     keep, disp = flag("return_state", return_state), options.pop("disp", False)
-    distance = distance * span(starts)
+    distance, workers = distance * span(starts), processes("workers", workers)
     options |= {"args": args, "bounds": bounds, "callback": callback}
     found: list[OptimizeResult] = []
     try:
@@ -220,11 +220,6 @@ def mapping(workers: Any) -> Iterator[Callable[..., Any]]:
     """Give the map that `workers` is or stands for."""
     if callable(workers):
         yield workers
-    elif not isinstance(workers, int | np.integer) or not (workers == -1 or workers > 0):
-        raise ValueError(
-            "workers must be a positive number of processes, -1 for one a CPU, or a map-like "
-            f"callable; got {workers!r}"
-        )
     elif workers == 1:
         yield map
     else:

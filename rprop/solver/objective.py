@@ -104,7 +104,7 @@ class Objective:
                 f"{name} must be a positive finite number, or one for each of {self.size} variables; "
                 f"got {given!r}"
             )
-        return np.broadcast_to(array.astype(float), self.size)[self.free]
+        return np.broadcast_to(array, self.size)[self.free]
 
     def __call__(self, x: Array) -> tuple[float, Array]:
         """Evaluate loss and gradient at `x`, which neither call can write to."""
@@ -160,10 +160,10 @@ class Objective:
             Free(self.fun, self.args, x, self.free),
             free,
             f0=loss,
-            bounds=(self.lower.astype(free.dtype), self.upper.astype(free.dtype)),
+            bounds=(self.lower, self.upper),
             full_output=True,
             method=method,
-            rel_step=self.rel_step if step is None else None,
+            rel_step=self.rel_step,
             abs_step=step,
             workers=self.workers,
         )
@@ -173,7 +173,7 @@ class Objective:
     def look_further(self, x: Array, free: Array, loss: float) -> Array:
         """Differentiate with much longer steps where every quotient was exactly 0.
 
-        `flat` stays true only if the loss is the same at all these points, too.
+        `flat` stays true only if the loss is the same at all these points, too, or not finite.
         """
         fun = Free(self.fun, self.args, x, self.free)
         slopes, self.flat = np.zeros(free.size), True
@@ -182,8 +182,8 @@ class Objective:
             ends[:, i] = max(free[i] - step, self.lower[i]), min(free[i] + step, self.upper[i])
             below, above = map(fun, ends)
             self.nfev += 2
-            self.flat = self.flat and below == above == loss
             slopes[i] = (above - below) / (ends[1, i] - ends[0, i])
+            self.flat = self.flat and (below == above == loss or not np.isfinite(slopes[i]))
         if self.njev == 1:
             warn(
                 "Finite differences at x0 were exactly 0 in every free variable: the loss does not "
@@ -223,11 +223,17 @@ def scalar(loss: Any, complex_step: bool = False) -> Any:
     if array.size != 1:
         raise ValueError(
             "The user-provided objective function must return a scalar value; "
-            f"got shape {array.shape}"
+            f"got shape {array.shape}{advice(loss)}"
         )
     if array.dtype.kind not in ("biufc" if complex_step else "biuf"):
         raise TypeError(f"the loss must be a real number; got {loss!r}")
     return array.item()
+
+
+def advice(loss: Any) -> str:
+    """Tell what to do where a loss came with its gradient."""
+    both = isinstance(loss, (tuple, list)) and len(loss) == 2
+    return "; pass jac=True where fun returns (loss, gradient)" if both else ""
 
 
 def as_array(name: str, value: Any) -> Array:
@@ -235,9 +241,7 @@ def as_array(name: str, value: Any) -> Array:
     try:
         return np.asarray(value)
     except ValueError:
-        hint = ""
-        if name == "the loss" and isinstance(value, (tuple, list)) and len(value) == 2:
-            hint = "; pass jac=True where fun returns (loss, gradient)"
+        hint = advice(value) if name == "the loss" else ""
         raise ValueError(f"{name} must be one number or array; got {value!r}{hint}") from None
     except RuntimeError as error:  # of a tensor that requires a gradient
         raise TypeError(f"{name} must be numbers; got {type(value).__name__}: {error}") from None

@@ -22,8 +22,8 @@ from rprop.solver.run import Settings
 from rprop.solver.stopping import largest_step
 
 __all__ = [
-    "OPTIONS", "Option", "checked", "configure", "defaults", "documented", "flag", "suggest",
-    "tolerances", "unknown",
+    "OPTIONS", "Option", "checked", "configure", "defaults", "documented", "flag", "processes",
+    "suggest", "tolerances", "unknown",
 ]  # fmt: skip
 
 ONE = frozenset({"one"})
@@ -99,11 +99,11 @@ def every(name: str, value: Any) -> int:
     return int(value)
 
 
-def choice(*known: str) -> Callable[[str, Any], str | None]:
+def choice(*known: str) -> Callable[[str, Any], str]:
     """Check an option that is a name or None."""
 
-    def check(name: str, value: Any) -> str | None:
-        if value is not None and (not isinstance(value, str) or value not in known):
+    def check(name: str, value: Any) -> str:
+        if not isinstance(value, str) or value not in known:
             names = " or ".join(map(repr, known))
             raise ValueError(f"{name} must be None or {names}; got {value!r}")
         return value
@@ -111,11 +111,15 @@ def choice(*known: str) -> Callable[[str, Any], str | None]:
     return check
 
 
-def workers(name: str, value: Any) -> Any:
+def processes(name: str, value: Any) -> Any:
     """Check a number of processes, or a map."""
-    if callable(value) or (isinstance(value, (int, np.integer)) and value not in (0, True)):
+    number = isinstance(value, (int, np.integer)) and not isinstance(value, bool)
+    if callable(value) or (number and (value == -1 or value > 0)):
         return value
-    raise TypeError(f"{name} must be a number of processes, -1 for all, or a map; got {value!r}")
+    raise ValueError(
+        f"{name} must be a positive number of processes, -1 for one a CPU, or a map-like callable; "
+        f"got {value!r}"
+    )
 
 
 def start_size(name: str, value: Any) -> Any:
@@ -190,7 +194,7 @@ ROWS = [
            "loss, which its dtype tells.", ONE),
     Option("eps", None, "array_like, optional", as_it_is,
            "Absolute step of the finite differences.", ONE),
-    Option("workers", None, "int or map-like callable, optional", workers,
+    Option("workers", None, "int or map-like callable, optional", processes,
            "Evaluates finite differences in parallel.", ONE),
 ]  # fmt: skip
 OPTIONS = {row.name: row for row in ROWS}
@@ -214,7 +218,7 @@ def suggest(name: str, known: Iterable[str]) -> str:
     """Say which option may have been meant."""
     known = list(known)
     meant = ELSEWHERE.get(name) or next(
-        iter(difflib.get_close_matches(name.lower(), known, 1, 0.7)), None
+        iter(difflib.get_close_matches(name.lower(), known, cutoff=0.7)), None
     )
     return f"{name} (did you mean {meant}?)" if meant in known else name
 
@@ -249,7 +253,7 @@ def configure(given: dict[str, Any], x: Array, bounded: bool, cost: int) -> Sett
         variant=VARIANTS["irprop+"] if variant is None else variant,
         etas=etas,
         # Steps that are never longer than this lead to no infinite x.
-        step_sizes=(low, np.minimum(high, max(most, np.max(low, initial=0)))[()]),
+        step_sizes=(low, np.minimum(high, np.max(low, initial=most))[()]),
         delta0=given["delta0"],
         learned=learned,
         secant=secant,
@@ -278,14 +282,12 @@ def documented(door: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
     def decorate(function: Callable[..., Any]) -> Callable[..., Any]:
         rows = [row for row in ROWS if door in row.doors]
         signature = inspect.signature(function)
-        kept = [p for p in signature.parameters.values() if p.kind != p.VAR_KEYWORD]
-        named = {p.name for p in kept}
+        kept = list(signature.parameters.values())
         kept += [
             inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default)
             for row in rows
-            if row.name not in named
+            if row.name not in signature.parameters
         ]
-        kept += [p for p in signature.parameters.values() if p.kind == p.VAR_KEYWORD]
         order = sorted(kept, key=lambda p: p.kind)
         function.__signature__ = signature.replace(parameters=order)  # type: ignore[attr-defined]
         if function.__doc__:  # there is none with -OO

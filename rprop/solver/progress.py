@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 import time
 from contextlib import suppress
@@ -13,7 +14,7 @@ class Bar:
     """Counts iterations, or whatever comes to an end one by one."""
 
     def __init__(self, total: float | None = None, unit: str = "it") -> None:
-        self.count, self.shown, self.unit, self.tqdm = 0, 0.0, unit, None
+        self.count, self.shown, self.unit, self.tqdm = 0, -math.inf, unit, None
         self.line = ""
         with suppress(ImportError):
             from tqdm import tqdm
@@ -28,7 +29,7 @@ class Bar:
             self.tqdm.update()
             return
         self.line = f"\r{self.count} {self.unit}, loss {loss:.6g}"
-        if time.monotonic() - self.shown > 0.1:
+        if time.monotonic() - self.shown >= 0.1:
             self.shown = time.monotonic()
             print(self.line, end="", file=sys.stderr)
 

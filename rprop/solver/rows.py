@@ -26,7 +26,7 @@ class Rows:
         in_axes: Any,
         shape: tuple[int, ...],
         dtype: np.dtype[Any],
-        fixed: int = 0,
+        fixed: int,
     ) -> None:
         if not callable(fun):
             raise TypeError(f"fun must be callable; got {fun!r}")
@@ -46,7 +46,7 @@ class Rows:
         """Evaluate at the points `x` of the problems `index`."""
         count = len(x)
         if count < self.fixed:
-            fill = np.arange(self.fixed) % self.fixed
+            fill = np.arange(self.fixed)
             fill[count:] = 0
             index, x = index[fill], x[fill]
         losses, gradients = self.pair(index, x)

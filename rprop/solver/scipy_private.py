@@ -19,6 +19,6 @@ except ImportError:
 
 def unwrapped(fun: Any, jac: Any) -> tuple[Any, Any]:
     """Return what was given to `scipy.optimize.minimize` as ``jac=True``, which it wraps."""
-    if MemoizeJac and isinstance(fun, MemoizeJac) and jac == fun.derivative:
+    if isinstance(fun, MemoizeJac) and jac == fun.derivative:
         return fun.fun, True
     return fun, jac

@@ -43,14 +43,14 @@ class Shape:
 class OnTree:
     """What a function of trees is to the solver: a function of vectors."""
 
-    def __init__(self, function: Callable[..., Any], shape: Shape, gives: str) -> None:
-        self.function, self.shape, self.gives = function, shape, gives
+    def __init__(self, function: Callable[..., Any], shape: Shape, slopes: bool) -> None:
+        self.function, self.shape, self.slopes = function, shape, slopes
 
     def __call__(self, x: Array, *args: Any) -> Any:
         """Evaluate."""
         value = self.function(self.shape.back(x), *args)
-        if self.gives == "gradient":
+        if self.slopes:
             return self.shape.flat(value)
-        if self.gives == "both" and isinstance(value, tuple) and len(value) == 2:
+        if isinstance(value, tuple | list) and len(value) == 2:
             return value[0], self.shape.flat(value[1])
         return value

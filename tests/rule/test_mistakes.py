@@ -26,6 +26,12 @@ def test_keywords_of_other_libraries(function, unknown, hint):
         function(*given, **{unknown: 0.1})
 
 
+def test_keywords_like_nothing():
+    message = r"^rprop_init\(\) got an unexpected keyword argument 'zzz'$"
+    with pytest.raises(TypeError, match=message):
+        rprop_init([1.0, 2.0], zzz=1)
+
+
 def test_values():
     with pytest.raises(ValueError, match=r"the other way round, \(0.5, 1.2\)\?"):
         rprop_step([1.0, 2.0], [1.0, 1.0], STATE, etas=(1.2, 0.5))

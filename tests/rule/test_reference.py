@@ -26,8 +26,9 @@ def test_published_tape(name, risen, positions):
     w, delta, remembered, dw = F(0), F(1, 10), 0, F(0)
     path = []
     for step, g in enumerate(TAPE):
+        given = [step in risen] if risen else []  # by default it did not
         w, delta, remembered, dw = RULES[name](
-            w, g, delta, remembered, dw, ETAS, STEP_SIZES, step in risen
+            w, g, delta, remembered, dw, ETAS, STEP_SIZES, *given
         )
         path.append(1000 * w)
     assert path == [F(x) for x in positions]

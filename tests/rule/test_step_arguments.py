@@ -14,13 +14,15 @@ BAD = [
     ({"params": [[1], [1, 2]]}, ValueError, "params must be an array of numbers"),
     ({"grads": [1.0]}, ValueError, r"grads must have the shape of params, \(2,\); got \(1,\)"),
     ({"grads": [1j, 0]}, TypeError, "grads must be real for real params; got dtype complex128"),
-    ({"grads": None}, TypeError, "grads must be an array of numbers; got dtype object"),
-    ({"state": 3}, TypeError, "state must be an RpropState; got 3"),
+    ({"grads": None}, TypeError, "grads must be an array of numbers; got dtype object$"),
+    ({"state": 3}, TypeError, "state must be an RpropState; got 3: rprop_init"),
+    ({"state": "x" * 99}, TypeError, r"state must be an RpropState; got '.{20,40}': rprop_init"),
+    ({"state": []}, TypeError, "state must be an RpropState; got a list of 0: rprop_init"),
     ({"state": rprop_init([1.0])}, ValueError, r"state must belong to params of shape \(2,\)"),
     ({"state": STATE._replace(prev_loss=np.ones(2))}, ValueError, "state.prev_loss must have"),
     ({"etas": 0.5}, TypeError, r"etas must be a pair of numbers \(η-, η\+\); got 0.5"),
     ({"etas": (1.2, 0.5)}, ValueError, r"etas must satisfy .*; got \(1.2, 0.5\)"),
-    ({"etas": (0.0, 1.2)}, ValueError, "etas must satisfy"),
+    ({"etas": (0.0, 1.2)}, ValueError, r"etas must satisfy .*; got \(0.0, 1.2\)$"),
     ({"etas": (0.5, 1.0)}, ValueError, "etas must satisfy"),
     ({"etas": (1.0, 1.2)}, ValueError, "etas must satisfy"),
     ({"etas": (0.5, np.inf)}, ValueError, "etas must satisfy"),
@@ -35,6 +37,11 @@ BAD = [
     ({"variant": ["rprop-"]}, ValueError, "variant must be one of"),
     ({"variant": "irprop+"}, ValueError, "variant 'irprop\\+' needs the loss at params"),
     ({"loss": [1.0]}, ValueError, r"loss must be a scalar or have the shape of params without"),
+    (
+        {"loss": [1.0, 2.0]},
+        ValueError,
+        r"loss must be a scalar or have the shape of params without",
+    ),
     ({"loss": 1j}, TypeError, "loss must be real"),
     ({"where": [1, 0]}, TypeError, "where must be an array of bool; got dtype int64"),
     ({"where": [True] * 3}, ValueError, "where must broadcast against params"),
@@ -53,12 +60,22 @@ def test_bad_arguments(bad, error, message):
         rprop_step(**{**good, **bad})
 
 
-def test_a_state_may_hold_lists_and_any_signed_numbers():
+@pytest.mark.parametrize("where", [True, [True, False]])
+def test_a_state_may_hold_lists_and_any_signed_numbers(where):
     state = STATE._replace(prev_sign=np.array([1, -1], np.int8))
     loose = RpropState(*(field.tolist() for field in state))._replace(prev_sign=[0.3, -300.0])
-    grads, settings = [1.0, 1.0], {"variant": "rprop+"}
+    grads, settings = [1.0, 1.0], {"variant": "rprop+", "where": where}
     expected = rprop_step([1.0, 2.0], grads, state, **settings)
     assert bits(rprop_step([1.0, 2.0], grads, loose, **settings)) == bits(expected)
+
+
+@pytest.mark.parametrize("kind", [float, np.float32, np.longdouble])
+def test_losses_are_compared_as_float64(kind):
+    loss, settings = kind(1) / kind(3), {"variant": "irprop+"}
+    params, state = rprop_step([0.0], [1.0], rprop_init([0.0]), loss=loss, **settings)
+    assert rprop_step(params, [-1.0], state, loss=loss, **settings)[0] == params  # it is equal
+    state = state._replace(prev_loss=kind(1))
+    assert rprop_step(params, [-1.0], state, loss=1 + 1e-12, **settings)[0] == 0  # it has risen
 
 
 @pytest.mark.parametrize("delta0", [0.0, -1.0, np.inf, np.nan, [1.0, -2.0]])

@@ -149,6 +149,13 @@ def test_a_bad_number_of_threads(monkeypatch, number):
         rprop_step(params, params, rprop_init(params))
 
 
+def test_a_large_step_without_a_loss():
+    params, grads, _, _ = problem(np.float64, 9001)
+    _, state = rprop_step(params, grads[0], rprop_init(params))
+    assert state.prev_loss.shape == (3,)
+    assert np.isnan(state.prev_loss).all()
+
+
 def test_large_inputs_are_not_written_nor_shared():
     params, grads, mask, limits = problem(np.float64, 9001)
     state = rprop_init(params)

@@ -146,7 +146,18 @@ def test_masks_limits_and_out_of_complex_numbers(dtype, variant):
             **settings,
         )
         assert found.dtype == dtype
+        assert into is None or all(
+            a is b for a, b in zip((found, *new), (into[0], *into[1]), strict=True)
+        )
         assert bits(found.view(real), new) == bits(expected, fields)
+
+
+def test_complex_numbers_with_a_real_gradient_and_a_limit_for_each():
+    params, state = np.array([1 + 2j, 3.0]), rprop_init(np.array([1 + 2j, 3.0]))
+    one, two = (rprop_step(params, g, state) for g in ([1.0, -2.0], [1 + 0j, -2 + 0j]))
+    assert bits(one[0], *one[1]) == bits(two[0], *two[1])
+    stepped, _ = rprop_step(params, [1 + 1j, 1 + 1j], state, step_sizes=([0.25, 0.5], 5.0))
+    assert stepped.tolist() == [0.75 + 1.75j, 2.5 - 0.5j]
 
 
 def test_a_complex_number_of_no_dimension():

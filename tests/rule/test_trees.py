@@ -25,6 +25,10 @@ class Net:
     cache: Any = field(default=None, init=False)
 
 
+class Empty:
+    """A layer without weights."""
+
+
 def arrays():
     return np.arange(6.0).reshape(2, 3), np.array([-1.0, 2.0]), np.array(0.5)
 
@@ -80,10 +84,34 @@ def test_a_problem_with_none_to_step_keeps_its_loss():
 
 def test_what_is_a_tree():
     a = np.ones(2)
-    for tree in ({}, {"a": 1.0}, [a], (a, 1.0), [[1.0], a], Layer(1.0, 2.0), Net([]), [None], [{}]):
+    for tree in ({}, {"a": 1.0}, [a], (a, 1.0), [[1.0], a], Layer(1.0, 2.0), Net([]), [None], [{}], [[a], [a]],
+                 [Layer(1.0, 2.0)]):  # fmt: skip
         assert is_tree(tree), tree
-    for other in (a, 1.0, [1.0, 2], (1.0, np.float32(2)), [[1, 2], [3, 4]], [], "ab", None, Net):
+    for other in (
+        a,
+        1.0,
+        [1.0, 2],
+        (1.0, np.float32(2)),
+        [[1, 2], [3, 4]],
+        [],
+        "ab",
+        None,
+        Net,
+        object(),
+    ):
         assert not is_tree(other), other
+
+
+def test_what_has_a_shape_is_no_tree_within_one():
+    @dataclass
+    class Shaped:
+        data: Any
+        shape: tuple = (2,)
+
+    array = Shaped(np.ones(2))
+    leaves, unflatten = flatten({"a": array})
+    assert leaves["['a']"] is array
+    assert unflatten([1.0]) == {"a": 1.0}
 
 
 def test_settings_for_every_leaf():
@@ -144,8 +172,9 @@ BAD = [
     (
         {"grads": {"a": np.ones(2)}},
         ValueError,
-        r"grads .* structure of params; .*keys \['a'\], \['b'\]",
+        r"grads .* structure of params; .*keys \['a'\], \['b'\], grads is or has the keys \['a'\]$",
     ),
+    ({"grads": 1.0}, ValueError, "grads must have the structure of params; .* is or has float"),
     ({"grads": np.ones(3)}, ValueError, "grads must have the structure of params; .* ndarray"),
     (
         {"grads": {"a": [1.0], "b": [1.0]}},
@@ -163,6 +192,8 @@ BAD = [
     ({"where": np.ones(2, bool)}, ValueError, "where must have the structure of params"),
     ({"out": ({}, None)}, TypeError, "out must be None for a tree"),
     ({"step_sizes": 1.0}, TypeError, "step_sizes must be a pair"),
+    ({"step_sizes": (0.1, 1.0, 2.0)}, TypeError, "step_sizes must be a pair"),
+    ({"state": ({}, {}, {})}, TypeError, "state must be an RpropState; got"),
 ]
 
 
@@ -172,6 +203,48 @@ def test_bad_arguments(bad, error, message):
     good = {"params": params, "grads": params, "state": rprop_init(params)}
     with pytest.raises(error, match=message):
         rprop_step(**{**good, **bad})
+
+
+def test_a_state_of_plain_numbers():
+    params = {"a": 1.0, "b": [2.0, np.ones(1)]}
+    state = rprop_init(params)
+    plain = ({"a": 0.1, "b": [0.1, [0.1]]}, {"a": 0, "b": [0, [0]]}, {"a": 0, "b": [0, [0]]}, 3.0)
+    given = {"variant": "irprop+", "loss": 1.0}
+    expected = rprop_step(params, params, state, **given)
+    found = rprop_step(params, params, plain, **given)
+    assert bits(*map(vector, (found[0], *found[1][:3]))) == bits(
+        *map(vector, (expected[0], *expected[1][:3]))
+    )
+
+
+def test_errors_of_other_libraries_stay_as_they_are():
+    class Own(TypeError):
+        def __init__(self, one, other):
+            super().__init__(one, other)
+
+    class Broken:
+        shape = (2,)
+
+        def __array__(self, *_, **__):
+            raise Own(1, 2)
+
+    with pytest.raises(Own):
+        rprop_init({"a": Broken()})
+
+
+def test_the_place_of_a_mistake_is_named():
+    params, grads = {"a": [np.ones(1), {"b": 1.0}]}, {"a": [np.ones(1), {"c": 1.0}]}
+    message = (
+        r"params\['a'\]\[1\] has the keys \['b'\], grads\['a'\]\[1\] is or has the keys \['c'\]$"
+    )
+    with pytest.raises(ValueError, match=message):
+        rprop_step(params, grads, rprop_init(params))
+
+
+def test_an_array_of_no_dimension_holds_for_all_leaves():
+    params = {"a": np.ones(2), "b": [np.ones(1), 1.0]}
+    state = rprop_init(params, np.array(0.25))
+    assert vector(state.delta).tolist() == [0.25] * 4
 
 
 def test_a_leaf_that_is_no_array():
@@ -212,6 +285,14 @@ def test_with_jax():
         ones = jax.tree.map(jax.numpy.negative, ones)
         assert [leaf.tolist() for leaf in jax.tree.leaves(params)] == [[expected] * 2, expected]
     assert params.b[0].name == "relu"
+    jax.tree_util.register_pytree_node(Empty, lambda _: ((), None), lambda *_: Empty())
+    assert rprop_init({"a": Empty(), "b": 1.0}).delta["b"] == 0.1
+    with pytest.raises(TypeError, match="of a generator: list it first"):
+        rprop_init(x for x in [1.0])
+    masked = jax.jit(lambda p, s, m: rprop_step(p, p, s, where=m))
+    ones = {"a": jax.numpy.ones(2)}
+    stepped, _ = masked(ones, rprop_init(ones, 0.5), {"a": jax.numpy.array([True, False])})
+    assert stepped["a"].tolist() == [0.5, 1.0]
     assert isinstance(state, RpropState)
     assert jax.tree.structure(rprop_init(params)) == jax.tree.structure(state)
 

@@ -1,8 +1,10 @@
 """The table of variants against the papers' rules."""
 
+from inspect import signature
+
 import pytest
 
-from rprop import VARIANTS, Variant
+from rprop import VARIANTS, Variant, rprop_init, rprop_step
 
 # What a coordinate does on a flip, where the loss rose, and whether it forgets the new sign.
 PAPERS = {
@@ -19,6 +21,17 @@ def test_the_table_is_that_of_the_papers():
     } == PAPERS
     assert [row.name for row in VARIANTS.values()] == list(VARIANTS)
     assert all(row.paper for row in VARIANTS.values())
+
+
+def test_defaults_are_those_of_the_paper():
+    """Riedmiller and Braun 1993; the rule is that of Igel and Hüsken that needs no loss."""
+    defaults = {
+        name: parameter.default
+        for function in (rprop_init, rprop_step)
+        for name, parameter in signature(function).parameters.items()
+    }
+    assert (defaults["delta0"], defaults["step_sizes"]) == (0.1, (1e-6, 50.0))
+    assert (defaults["etas"], defaults["variant"]) == ((0.5, 1.2), "irprop-")
 
 
 def test_only_a_rule_that_asks_needs_the_loss():

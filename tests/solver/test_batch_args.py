@@ -206,6 +206,7 @@ WRONG = {
         ValueError,
         r"args\[0\] must hold one entry.*got 1.0",
     ),
+    "both": ({"args": (np.zeros(3),), "in_axes": "auto"}, ValueError, r"args\[0\] has as many"),
     "no jac": ({"jac": None}, TypeError, "does not estimate gradients; got None"),
     "jac": ({"jac": "2-point"}, TypeError, "does not estimate gradients; got '2-point'"),
     "shape": ({"keep_shape": "yes"}, TypeError, "keep_shape must be True or False; got 'yes'"),
@@ -218,6 +219,72 @@ def test_bad_input(name):
     given = {"in_axes": None, "args": (np.zeros(3), np.zeros(4)), **given}
     with pytest.raises(kind, match=message):
         minimize_batch(lambda X, *args: away(X, 0), np.zeros((3, 2)), **given)
+
+
+def test_arguments_of_two_problems():
+    with pytest.raises(ValueError, match=r"args\[0\] has as many entries as .* problems, 2"):
+        minimize_batch(away, np.zeros((2, 2)), (TARGETS[0],))
+    seen = []
+
+    def fun(X, name, targets):
+        seen.append((name, targets))
+        return away(X, targets)
+
+    options = {"in_axes": (None, np.int64(0)), "maxiter": 1}
+    minimize_batch(fun, np.zeros((2, 2)), (b"ab", TARGETS[:2]), **options)
+    assert seen[0][0] == b"ab"
+    np.testing.assert_array_equal(seen[0][1], TARGETS[:2])
+    minimize_batch(lambda X, name: away(X, 0), np.zeros((2, 2)), (b"ab",), maxiter=1)
+
+
+def test_lists_in_a_dict_arrive_as_arrays():
+    seen = []
+
+    def fun(X, arg):
+        seen.append(arg["targets"])
+        return away(X, arg["targets"])
+
+    arg = {"targets": TARGETS.tolist()}
+    minimize_batch(fun, np.zeros((3, 2)), (arg,), in_axes=0, maxiter=1)
+    assert isinstance(seen[0], np.ndarray)
+    np.testing.assert_array_equal(seen[0], TARGETS)
+
+
+class Table:
+    """Rows of another library."""
+
+    shape = (3, 2)
+
+    def __getitem__(self, index):
+        assert isinstance(index, np.ndarray)  # rows at once
+        return TARGETS[index]
+
+
+def test_arrays_of_other_libraries_are_cut_by_their_own_rules():
+    minimize_batch(away, np.zeros((3, 2)), (Table(),), in_axes=0, maxiter=1)
+
+
+@pytest.mark.parametrize("fun", [
+    lambda X: (X.sum(axis=1), X[:, :1]),
+    lambda X: (X.sum(axis=1), X[0]),
+    lambda X: (X.sum(axis=1)[:, None], X),
+])  # fmt: skip
+def test_shapes_of_losses_and_gradients_are_checked(fun):
+    with pytest.raises(ValueError, match=r"losses of shape \(3,\) and gradients of shape \(3, 2\)"):
+        minimize_batch(fun, np.ones((3, 2)))
+
+
+def test_jac_may_write_into_what_it_gets():
+    def spoil(X):
+        gradients = 2 * X
+        X[:] = np.nan
+        return gradients
+
+    def losses(X):
+        return (X * X).sum(axis=1)
+
+    found, clean = (minimize_batch(losses, TARGETS, jac=jac) for jac in (spoil, lambda X: 2 * X))
+    same(found, clean)
 
 
 def test_in_axes_that_are_an_array():

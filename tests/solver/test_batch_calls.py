@@ -3,6 +3,7 @@
 import functools
 import sys
 import tracemalloc
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -212,3 +213,36 @@ def test_an_iteration_costs_the_same_however_many_came_before():
 
     short, long = lines(30), lines(60)
     assert long < 2.2 * short
+
+
+@pytest.mark.parametrize(
+    ("m", "n", "rows"),
+    [(20_000, 2, [16_384, 3616]), (40_000, 1, [32_768, 7232]), (2, 40_000, [1, 1]), (5, 0, [5])],
+)
+def test_more_coordinates_than_the_docstring_says_come_in_blocks(m, n, rows):
+    seen = []
+
+    def flat(X):
+        seen.append(len(X))
+        return np.zeros(len(X)), np.zeros(X.shape)
+
+    minimize_batch(flat, np.ones((m, n)))
+    assert seen == rows
+
+
+def test_one_further_argument_need_not_be_a_tuple():
+    result = minimize_batch(lambda X, a: (a * (X * X).sum(axis=1), 2 * a * X), [[3.0]], 2.0)
+    assert abs(result.x[0, 0]) < 1e-6
+
+
+def test_the_time_limit_counts_from_the_call(monkeypatch):
+    clock = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(batch, "time", SimpleNamespace(monotonic=lambda: clock.now))
+
+    def slow(X):
+        clock.now += 1
+        return (X**4).sum(axis=1), 4 * X**3
+
+    options = {"delta0": 0.1, "variant": "irprop-"}
+    result = minimize_batch(slow, [[3.0, 1.0]], maxtime=5, **options)
+    assert (result.status.tolist(), result.nit.tolist(), clock.now) == ([13], [5], 1006)

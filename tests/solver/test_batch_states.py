@@ -152,3 +152,43 @@ def test_a_row_goes_on_as_alone_beside_one_whose_loss_is_another(until):
         mixed = solve(rosenbrock, None, (changed,), **options)
     alone = solve(rosenbrock, None, (steep,), **options)
     np.testing.assert_array_equal(mixed.x[::2], alone.x[::2])
+
+
+def test_blocks_with_and_without_bounds_go_on(monkeypatch):
+    monkeypatch.setattr(batch, "BLOCK", 4)  # two rows
+    X0, steep = starts()
+    X0, steep = X0[:4], steep[:4]
+    upper = np.where(np.arange(4)[:, None] < 2, np.inf, 0.3)
+    for sides in (upper, upper[::-1]):
+        given = {"bounds": Bounds(-np.inf, sides)}
+        whole = solve(rosenbrock, X0, (steep,), maxiter=60, **given)
+        part = solve(rosenbrock, X0, (steep,), maxiter=20, return_state=True, **given)
+        rest = solve(rosenbrock, None, (steep,), state=part.state, maxiter=40)
+        np.testing.assert_array_equal(rest.x, whole.x)
+        np.testing.assert_array_equal(rest.fun, whole.fun)
+
+
+@pytest.mark.parametrize("row", range(4))
+def test_another_loss_of_any_row_is_noticed(monkeypatch, row):
+    monkeypatch.setattr(batch, "BLOCK", 4)
+    X0, steep = starts()
+    X0, steep = X0[:4], steep[:4]
+    part = solve(rosenbrock, X0, (steep,), maxiter=5, return_state=True)
+    other = steep * np.where(np.arange(4) == row, 2, 1)
+    with pytest.warns(RuntimeWarning, match="The loss at the best point is not the one in `state`"):
+        solve(rosenbrock, None, (other,), state=part.state, maxiter=1)
+
+
+def test_blocks_that_became_small_are_joined(monkeypatch):
+    monkeypatch.setattr(batch, "BLOCK", 4)
+    X0 = np.zeros((8, 2))
+    X0[[1, 6]] = 3.0
+    seen = []
+
+    def fun(X):
+        seen.append(len(X))
+        return (X**4).sum(axis=1), 4 * X**3
+
+    solve(fun, X0, maxiter=5)
+    assert seen[:4] == [2] * 4
+    assert set(seen[4:]) == {2}

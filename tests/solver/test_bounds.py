@@ -101,7 +101,7 @@ def test_the_slope_leaves_out_what_pushes_against_a_bound(bounded):
         (x, low, high, g)
         for low, high in [(-1.0, 2.0), (-INF, 2.0), (-1.0, INF), (-INF, INF), (1.0, 1.0)]
         for x in (low, high, 1.5)
-        for g in (-2.0, -0.0, 0.0, 3.0, np.nan)
+        for g in (-2.0, -1e-9, -0.0, 0.0, 1e-9, 3.0, np.nan)
         if np.isfinite(x)
     ]
     x, low, high, g = map(np.array, zip(*cases, strict=True))

@@ -31,9 +31,69 @@ def test_maxfev_limits_what_is_really_evaluated(kind, maxfev):
         assert maxfev - result.nfev < 3  # no room for a loss and two differences
 
 
-def test_a_warning_names_the_step():
-    with pytest.warns(OptimizeWarning, match="Give finite_diff_rel_step, or the gradient"):
-        minimize_rprop(lambda x: round(float(x @ x), 6), [3.0, 2.0])
+def test_a_warning_names_the_step_once():
+    with pytest.warns(
+        OptimizeWarning, match="Give finite_diff_rel_step, or the gradient"
+    ) as caught:
+        result = minimize_rprop(lambda x: round(float(x @ x), 6), [3.0, 2.0])
+    assert len(caught) == 1
+    assert result.nfev > 3 * result.njev + 4  # longer steps were taken again
+
+
+@pytest.mark.parametrize(
+    ("loss", "status"),
+    [
+        (lambda x: round(1e6 * float(x @ x), 6), 0),
+        (lambda x: round(1e6 * float(x[0] ** 2), 6), 0),
+        (lambda x: round(1e6 * float(x[1] ** 2), 6), 0),
+        (lambda x: 1.0, 14),
+        (lambda x: 1.0 if abs(x).max() < 1e-6 else np.nan, 14),
+    ],
+)
+def test_a_minimum_that_only_longer_steps_show(loss, status):
+    with pytest.warns(OptimizeWarning, match="exactly 0 in every free variable"):
+        result = minimize_rprop(loss, [0.0, 0.0])
+    assert (result.status, result.success) == (status, status == 0)
+    assert result.jac.tolist() == [0, 0]
+
+
+def test_where_the_loss_is_not_finite_or_all_is_fixed_nothing_more_is_evaluated():
+    assert minimize_rprop(lambda x: np.nan, [1.0, 2.0]).nfev == 1
+    fixed = minimize_rprop(lambda x: float(x @ x), [1.0, 2.0], bounds=[(1, 1), (2, 2)])
+    assert (fixed.nfev, fixed.status) == (1, 7)
+
+
+@pytest.mark.parametrize(("method", "cost"), [("2-point", 3), ("3-point", 5), ("cs", 3)])
+def test_maxfev_must_suffice_for_the_start(method, cost):
+    def loss(x):
+        return (x * x).sum()
+
+    given = {"finite_diff_method": method}
+    assert minimize_rprop(loss, [1.0, 2.0], maxfev=cost, **given).nfev == cost
+    with pytest.raises(ValueError, match=f"maxfev must be at least {cost}"):
+        minimize_rprop(loss, [1.0, 2.0], maxfev=cost - 1, **given)
+
+
+def test_jac_may_be_a_method_or_false():
+    plain, three = (
+        minimize_rprop(rosen, [2.0, -1.0], finite_diff_method=m, maxiter=9)
+        for m in ("2-point", "3-point")
+    )
+    assert (
+        minimize_rprop(rosen, [2.0, -1.0], jac="3-point", maxiter=9).x.tolist() == three.x.tolist()
+    )
+    for no in (False, None, 0):
+        assert minimize_rprop(rosen, [2.0, -1.0], jac=no, maxiter=9).x.tolist() == plain.x.tolist()
+    with pytest.raises(
+        TypeError, match=r"jac must be callable, a bool, a string or None; got \[1.0\]"
+    ):
+        minimize_rprop(rosen, [2.0, -1.0], jac=[1.0])
+
+
+def test_a_whole_number_is_a_step_that_bounds_shorten():
+    for eps in (1, 1.0):
+        result = minimize_rprop(lambda x: x[0] ** 2, [0.75], bounds=[(0.5, 1)], eps=eps, maxiter=0)
+        np.testing.assert_allclose(result.jac, 0.75 + (1.0 if result.jac[0] > 1.5 else 0.5))
 
 
 @pytest.mark.parametrize(("method", "each"), [("2-point", 1), ("3-point", 2), ("cs", 1)])
@@ -257,3 +317,22 @@ def test_advice_suits_what_came():
     with pytest.raises(ValueError, match="the gradient must be one number or array; got") as caught:
         minimize_rprop(lambda x: (1.0, ragged), [0.0, 0.0], jac=True)
     assert "jac=True" not in str(caught.value)
+
+
+@pytest.mark.parametrize("method", ["2-point", "3-point"])
+@pytest.mark.parametrize("steps", [{}, {"rel_step": 0.25}, {"abs_step": 0.25}])
+def test_points_of_plain_differences_keep_the_dtype(method, steps):
+    x, dtypes = np.array([3.0, 0.5], np.float32), set()
+    sides = np.full(2, -np.inf, np.float32), np.full(2, np.inf, np.float32)
+    given = {"method": method, "f0": 0.0, "bounds": sides, **steps}
+    approx_derivative(lambda x: dtypes.add(x.dtype) or 0.0, x, **given)
+    assert dtypes == {np.dtype(np.float32)}
+
+
+@pytest.mark.parametrize("workers", [1, lambda task, points: [task(x) for x in points]])
+def test_workers_change_no_bit(workers):
+    alone, shared = (
+        minimize_rprop(rosen, [2.0, -1.0], maxiter=2, workers=w) for w in (None, workers)
+    )
+    assert shared.x.tolist() == alone.x.tolist()
+    assert shared.nfev == alone.nfev

@@ -2,12 +2,14 @@
 
 import functools
 import pickle
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from scipy.optimize import rosen, rosen_der
 
 from rprop import Minimizer, minimize_batch, minimize_rprop
+from rprop.solver import minimizer
 
 X0 = [-1.2, 1.0]
 BOX = [(-2, 0.5), (0, 3)]
@@ -150,6 +152,60 @@ def test_ask_and_tell_is_the_same_run(fun, options):
     assert points == complete.points
     assert (opt.result.nfev, opt.result.nit) == (whole.nfev, whole.nit)
     np.testing.assert_array_equal(opt.result.allvecs, whole.allvecs)
+
+
+def test_gradients_may_come_in_one_buffer_and_as_whole_numbers():
+    def bowl(x):
+        return float(x @ x), np.round(2 * x)
+
+    one, other, whole = Minimizer([3.0, -5.0]), Minimizer([3.0, -5.0]), Minimizer([3.0, -5.0])
+    buffer = np.empty(2)
+    while (x := one.ask()) is not None:
+        loss, gradient = bowl(x)
+        one.tell(loss, gradient)
+        buffer[:] = gradient
+        other.tell(loss, buffer)
+        buffer[:] = np.nan
+        whole.tell(loss, gradient.astype(int))
+        for opt in (other, whole):
+            again = opt.ask()
+            np.testing.assert_array_equal(again, one.ask())
+            if again is not None:
+                again[:] = np.nan  # a copy of ours
+    same(other.result, one.result)
+    same(whole.result, one.result)
+    assert whole.result.jac.dtype == float
+
+
+@pytest.mark.parametrize("most", [1, 2, 7])
+def test_as_many_points_are_asked_for_as_maxfev_says(most):
+    opt, count = Minimizer(X0, maxfev=most), 0
+    while (x := opt.ask()) is not None:
+        opt.tell(*rosenbrock(x))
+        count += 1
+    assert (count, opt.result.nfev, opt.result.status) == (most, most, 2)
+
+
+def test_the_time_of_a_run_leaves_out_where_it_was_pickled(monkeypatch):
+    clock = SimpleNamespace(now=100.0)
+    monkeypatch.setattr(minimizer, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    opt = Minimizer(X0, maxtime=6)
+    clock.now = 103.0
+    opt.tell(*rosenbrock(opt.ask()))
+    assert opt.result.execution_time == 3
+    kept = pickle.dumps(opt)
+    clock.now = 1000.0
+    opt = pickle.loads(kept)
+    clock.now = 1002.0
+    kept = pickle.dumps(opt)
+    assert opt.result.execution_time == 5
+    clock.now = 50.0
+    opt = pickle.loads(kept)
+    assert opt.result.execution_time == 5
+    clock.now = 51.5
+    while (x := opt.ask()) is not None:
+        opt.tell(*rosenbrock(x))
+    assert (opt.result.status, opt.result.execution_time) == (13, 6.5)
 
 
 def test_asking_and_telling_out_of_turn():

@@ -43,13 +43,16 @@ MISTAKES = {
         call(lambda x: (rosen(x), rosen_der(x)[:1])), ValueError,
         r"gradient must have the shape of x0, \(2,\); got shape \(1,\)",
     ),
+    "both of one variable": (call(lambda x: (1.0, 2.0), [0.5], None), ValueError, "pass jac=True"),
+    "two losses": (call(lambda x: x**2, jac=None), ValueError, r"got shape \(2,\)$"),
+    "three": (call(lambda x: (1.0, 2.0, 3.0), jac=None), ValueError, r"got shape \(3,\)$"),
     "vector of losses": (call(lambda x: (x**2, 2 * x)), ValueError, "must return a scalar value"),
     "nothing returned": (call(lambda x: None, jac=None), TypeError, "loss must be a real number"),
     "delta0": (call(delta0=[0.1] * 3), ValueError, r"delta0 must broadcast against params of shape"),
     "delta0=True": (call(delta0=True), ValueError, "delta0 must be 'auto' or positive numbers"),
     "one limit": (call(step_sizes=0.1), TypeError, r"step_sizes must be a pair \(Δmin, Δmax\)"),
     "callback": (call(callback=3), TypeError, "callback must be callable or None; got 3"),
-    "workers": (call(rosen, jac=None, workers="two"), TypeError, "workers must be a number of"),
+    "workers": (call(rosen, jac=None, workers="two"), ValueError, "workers must be a positive number"),
     "a batch of one": (
         lambda: minimize_batch(lambda X: (X.sum(axis=1), X), [1.0, 2.0]),
         ValueError, r"X0 must hold at least one problem in an array of shape \(m, n\)",
@@ -62,6 +65,21 @@ def test_mistakes(name):
     mistake, kind, message = MISTAKES[name]
     with pytest.raises(kind, match=message):
         mistake()
+
+
+def test_through_scipy_they_are_the_same():
+    with pytest.raises(ValueError, match="Pass jac=None where fun returns the loss alone"):
+        minimize(rosen, [1.0, 2.0], jac=True, method=minimize_rprop)
+
+
+def test_a_gradient_of_ones_own_beside_scipys_wrapper():
+    private = pytest.importorskip("scipy.optimize._optimize", reason="SciPy may move it")
+    if not hasattr(private, "MemoizeJac"):
+        pytest.skip("SciPy may rename it")
+    calls = []
+    fun = private.MemoizeJac(both)
+    minimize_rprop(fun, [1.0, 2.0], jac=lambda x: calls.append(x) or rosen_der(x))
+    assert calls
 
 
 @pytest.mark.parametrize(

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from scipy.optimize import OptimizeWarning, rosen, rosen_der
 
-import rprop.solver
 from rprop import VARIANTS, Minimizer, minimize_batch, minimize_rprop, rprop_init, rprop_step
+from rprop.solver import options as solver_options
 from rprop.solver.first_step import FEW
 from rprop.solver.options import ELSEWHERE, OPTIONS, checked, configure, defaults
 
@@ -66,9 +66,31 @@ def test_options_stand_in_a_docstring_whose_indentation_python_took_away():
         pass
 
     function.__doc__ = "Do.\n\nParameters\n----------\nx : array\n{options}\n\nReturns\n"
-    text = rprop.solver.options.documented("one")(function).__doc__
+    text = solver_options.documented("one")(function).__doc__
     assert "\nx : array\ntol : float, optional\n    " in text
     assert "{options}" not in text
+
+
+def test_by_default_runs_are_silent_and_end():
+    """The other defaults are in the texts."""
+    given = {name: row.default for name, row in OPTIONS.items() if row.default is not None}
+    assert {name: default for name, default in given.items() if not isinstance(default, (str, tuple))} == {
+        "maxiter": 10_000, "maxfev": math.inf, "maxtime": math.inf, "f_target": -math.inf,
+        "history": False, "return_all": False, "progress": False, "disp": False, "verbose": False,
+    }  # fmt: skip
+
+
+def test_functions_without_docstrings_have_the_options_in_their_signature():
+    """As all have with `python -OO`."""
+
+    @solver_options.documented("one")
+    def minimizer(fun, *, gtol=3, **options):
+        pass
+
+    assert minimizer.__doc__ is None
+    *names, last = inspect.signature(minimizer).parameters
+    assert sorted(names) == sorted(["fun", *defaults("one")])
+    assert last == "options"
 
 
 def settings(x=START, **options):
@@ -89,6 +111,7 @@ def test_defaults_are_those_of_the_text():
     for variant in VARIANTS:
         named = settings(variant=variant)
         assert (named.variant, named.learned, named.secant) == (VARIANTS[variant], False, False)
+    assert settings(etas=(0.3, 1.5)).etas == (0.3, 1.5)
     assert settings(variant="rprop-", basis="learned").learned
     assert not settings(variant="rprop-", basis="learned").secant
     assert not settings(basis=None).learned
@@ -127,20 +150,23 @@ NUMBERS = ("tol", "gtol", "ftol", "f_target", "maxiter", "maxfev", "maxtime")
 FLAGS = ("history", "return_all", "progress", "disp")
 #: What is not of the kind of an option.
 WRONG = {
-    **dict.fromkeys(NUMBERS, ("1e-3", b"1", True, math.nan, [1.0, 2.0], 1j, object(), {})),
-    **dict.fromkeys(FLAGS, ("yes", 2, 0.5, [True], object())),
+    **dict.fromkeys(
+        NUMBERS, ("1e-3", b"1", True, math.nan, [1.0, 2.0], np.ones(1), 1j, object(), {})
+    ),
+    **dict.fromkeys(FLAGS, ("yes", 2, 1.0, [True], object())),
     "verbose": ("yes", -1, 0.5, [True]),
     "xtol": ("1e-3", True, math.nan, -1, 1j, [1e-3, -1, 1], [1e-3, math.nan, 1], [1e-3, 1e-3]),
     "variant": ("rprop", 3, [1.0]),
     "etas": (0.5, "0.5", (0.5,), (1.2, 0.5), (0, 1.2), (0.5, math.inf), (0.5, math.nan)),
     "step_sizes": (1.0, "ab", (1, 0), (-1, 1), (math.nan, 1), ([0, 0], 1)),
     "delta0": ("small", 0, -1, math.nan, math.inf, [1.0, 2.0], 1j),
-    "basis": ("axes", True, 0),
+    "basis": ("axes", True, 0, np.ones(2)),
     "secant": ("yes", 2, [True]),
     "safeguard": ("wolfe", True, 1),
     "finite_diff_method": ("4-point", 2, True),
     "finite_diff_rel_step": ("a", 0, -1, math.nan, [1e-8, 1e-8], 1j),
     "eps": ("a", 0, -1, math.inf, [1e-8, 1e-8], 1j),
+    "workers": ("two", 0, -2, True, 2.0, [2]),
 }
 
 
@@ -152,7 +178,7 @@ def test_a_wrong_kind_is_an_error_that_names_the_option(name, value):
 
 
 def test_every_option_has_a_wrong_kind():
-    assert set(OPTIONS) - set(WRONG) == {"workers"}  # what is no map is an error of SciPy's
+    assert set(OPTIONS) == set(WRONG)
 
 
 @pytest.mark.parametrize("name", ["gtol", "ftol", "maxiter", "maxfev", "maxtime", "tol"])
@@ -264,6 +290,11 @@ def test_a_tolerance_for_each_variable():
     for wrong in ([0.0, -1e-3], [0.1, np.nan]):
         with pytest.raises(ValueError, match="xtol must be numbers that are not negative; got"):
             checked({"xtol": wrong}, "one")
+
+
+@pytest.mark.parametrize("given", [1, 3, -1, np.int64(2), map])
+def test_workers_are_a_number_or_a_map(given):
+    assert checked({"workers": given}, "one")["workers"] is given
 
 
 def test_what_rounding_may_do_and_how_long_steps_may_get():

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from rprop import minimize_batch, minimize_rprop, multistart
+from rprop.solver import progress
 
 
 def square(X):
@@ -24,10 +25,13 @@ class Fake:
 
     def __init__(self, total=None, unit="it", **_):
         self.total, self.unit, self.count, self.closed = total, unit, 0, False
+        self.losses = []
         Fake.bars.append(self)
 
     def set_postfix(self, refresh=True, **shown):
+        assert not refresh  # it is redrawn now and then
         self.loss = shown["loss"]
+        self.losses.append(self.loss)
 
     def update(self):
         self.count += 1
@@ -61,12 +65,26 @@ def test_a_bar_of_iterations_has_no_total(door, bars):
     assert bar.count == np.max(result.runs.nit if "runs" in result else result.nit)
 
 
+def test_a_bar_shows_the_lowest_loss(bars):
+    result = minimize_rprop(hilly, [3.0, 1.0], jac=True, progress=True, history=True, delta0=1.0)
+    (bar,) = bars
+    assert bar.losses == [f"{loss:.6g}" for loss in result.history["best_fun"][1:]]
+    assert (np.diff(result.history["fun"]) > 0).any()
+
+
 def test_a_bar_of_starts_is_full_at_the_end(bars):
     result = multistart(hilly, [(-2, 2)], 4, jac=True, rng=0, progress=True)
     (bar,) = bars
     assert bar.closed
     assert (bar.total, bar.count, bar.unit) == (4, 4, "start")
     assert bar.loss == f"{result.fun:.6g}"
+
+
+@pytest.mark.parametrize("door", DOORS)
+def test_nothing_is_shown_unasked(door, bars, capsys):
+    DOORS[door]()
+    assert not bars
+    assert capsys.readouterr() == ("", "")
 
 
 @pytest.mark.parametrize("door", DOORS)
@@ -86,6 +104,25 @@ def test_without_tqdm_the_last_line_shows_the_end(monkeypatch, capsys):
     assert err.endswith(f"\r{result.nit} it, loss {result.fun:.6g}\n")
     multistart(hilly, [(-2, 2)], 4, jac=True, rng=0, progress=True)
     assert "\r4 start, loss " in capsys.readouterr().err
+
+
+def test_without_tqdm_the_line_is_redrawn_ten_times_a_second(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    clock = SimpleNamespace()
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
+    bar = progress.Bar()
+    for count, clock.now in enumerate([0.0, 0.05, 0.09, 0.1, 0.15, 0.21], 1):
+        bar.update(1 / count)
+    drawn = ["1 it, loss 1", "4 it, loss 0.25", "6 it, loss 0.166667"]
+    assert capsys.readouterr().err.split("\r")[1:] == drawn
+    bar.close()
+    assert capsys.readouterr().err == "\r6 it, loss 0.166667\n"
+
+
+def test_a_bar_of_a_run_that_ends_at_its_start(monkeypatch, capsys):
+    monkeypatch.setitem(sys.modules, "tqdm", None)
+    minimize_rprop(square, [3.0, 1.0], jac=True, progress=True, maxiter=0)
+    assert capsys.readouterr().err == "\n"
 
 
 def test_tqdm_shows_the_last_loss(capsys):

@@ -1,12 +1,15 @@
 """`minimize_rprop`: when it stops, what it reports on the way, how it goes on."""
 
+import io
 import pickle
+import sys
 
 import numpy as np
 import pytest
 from scipy.optimize import OptimizeWarning, minimize
 
-from rprop import minimize_batch, minimize_rprop
+from rprop import Minimizer, minimize_batch, minimize_rprop, multistart, rprop_init, rprop_step
+from rprop.solver.messages import say
 from tests.solver.functions import OPTIONS, Watched, bowl, rosenbrock
 
 
@@ -167,6 +170,99 @@ def test_history():
     assert (history["delta_median"] <= history["delta_max"]).all()
 
 
+def test_iterations_are_kept_if_asked_for():
+    for asked in [(), ("history",), ("return_all",), ("history", "return_all")]:
+        result = minimize_rprop(bowl, [9.0, 8.0], jac=True, maxiter=3, **dict.fromkeys(asked, True))
+        assert ("history" in result, "allvecs" in result) == (
+            "history" in asked,
+            "return_all" in asked,
+        )
+
+
+def test_a_result_may_be_written_into():
+    first = minimize_rprop(rosenbrock, [-1.2, 1.0], jac=True, maxiter=9)
+    best = first.x.tolist()
+    first.x[:], first.jac[:] = 7, 7
+    watched = Watched(rosenbrock)
+    minimize_rprop(watched, None, jac=True, state=first.state, maxiter=3)
+    assert watched.points[0].tolist() == best
+
+
+def test_history_of_the_rule_alone():
+    options = {"variant": "rprop-", "delta0": 0.1, "step_sizes": (1e-6, 50.0), "maxiter": 60}
+    off = {"gtol": 0, "xtol": 0, "ftol": 0, "history": True, "return_all": True}
+    x = np.array([-1.2, 1.0])
+    result = minimize_rprop(rosenbrock, x, jac=True, **options, **off)
+    state, flips, best = rprop_init(x, delta0=0.1), 0, np.inf
+    for i, (line, at) in enumerate(zip(result.history, result.allvecs, strict=True)):
+        loss, grads = rosenbrock(x)
+        best = min(best, loss)
+        sizes = state.delta.min(), np.median(state.delta), state.delta.max()
+        assert line.tolist() == (i, i + 1, loss, best, abs(grads).max(), *sizes, flips)
+        assert at.tolist() == x.tolist()
+        flips = np.count_nonzero(np.sign(grads) * state.prev_sign < 0)
+        x, state = rprop_step(x, grads, state, variant="rprop-")
+    last = at.tolist()
+    at[:] = 7  # no part of the state
+    again = minimize_rprop(rosenbrock, [0.0, 0.0], jac=True, state=result.state, **options, **off)
+    assert again.allvecs[0].tolist() == last
+
+
+def test_history_of_a_start_that_is_unusable():
+    result = minimize_rprop(lambda x: (1.0, [np.inf, -1.0]), [0.0, 0.0], jac=True, history=True)
+    assert result.status == 3
+    assert result.history["flips"].tolist() == [0]
+
+
+def test_history_counts_the_flips_along_learned_directions():
+    opt = Minimizer([-1.2, 1.0], history=True)
+    flips = {0: 0}
+    while (x := opt.ask()) is not None:
+        opt.tell(*rosenbrock(x))
+        run = opt.result.state
+        slopes = run.directions.vectors @ run.slope
+        flips[run.nit + 1] = np.count_nonzero(np.sign(slopes) * run.state.prev_sign < 0)
+    history = opt.result.history
+    assert history["flips"].tolist() == [flips[i] for i in history["nit"]]
+    assert history["flips"].any()
+
+
+def test_who_prints_a_result_is_told_how_long_its_lists_are():
+    options = {"jac": True, "maxiter": 3}
+    plain = minimize_rprop(bowl, [9.0, 8.0], **options)
+    assert "entries" not in repr(plain)
+    full = minimize_rprop(bowl, [9.0, 8.0], history=True, return_all=True, **options)
+    empty = minimize_rprop(lambda x: (0.0, x), [], jac=True, history=True)
+    assert "<1 entries>" in repr(empty)
+    assert repr(full).count("<4 entries>") == 2
+    searched = multistart(bowl, [(-5, 5)] * 2, 4, jac=True, rng=0)
+    assert "<4 runs>" in repr(searched)
+    assert len(searched.runs.fun) == len(full.history) == 4  # nothing was lost
+
+
+def test_disp_tells_what_scipys_methods_tell(capsys):
+    result = minimize_rprop(rosenbrock, [-1.2, 1.0], jac=True, disp=True)
+    assert capsys.readouterr().out.splitlines() == [
+        result.message,
+        f"         Current function value: {result.fun:f}",
+        f"         Iterations: {result.nit}",
+        f"         Function evaluations: {result.nfev}",
+        f"         Gradient evaluations: {result.njev}",
+    ]
+    with pytest.warns(OptimizeWarning, match="Maximum number of iterations"):
+        minimize_rprop(rosenbrock, [-1.2, 1.0], jac=True, disp=True, maxiter=3)
+    assert not capsys.readouterr().out
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are evaluated at once")
+def test_a_callback_whose_annotations_mean_nothing():
+    names = {}
+    exec("def callback(intermediate_result: Missing): seen.append(intermediate_result.nit)", names)  # noqa: S102
+    names["seen"] = []
+    minimize_rprop(bowl, [9.0, 8.0], jac=True, maxiter=3, callback=names["callback"])
+    assert names["seen"] == [1, 2, 3]
+
+
 @pytest.mark.parametrize("installed", [True, False])
 def test_progress_goes_to_standard_error(capsys, monkeypatch, installed):
     if installed:
@@ -177,3 +273,38 @@ def test_progress_goes_to_standard_error(capsys, monkeypatch, installed):
     out, err = capsys.readouterr()
     assert not out
     assert err
+
+
+@pytest.mark.parametrize("every", [True, 1, 3])
+def test_verbose_prints_a_line_every_so_many_iterations(capsys, every):
+    result = minimize_rprop(
+        rosenbrock, [-1.2, 1.0], jac=True, verbose=every, history=True, maxiter=8
+    )
+    assert capsys.readouterr().out.splitlines() == [
+        f"iteration {line['nit']}, {line['nfev']} evaluations, loss {line['best_fun']:.6g}"
+        for line in result.history[1:]
+        if line["nit"] % every == 0
+    ]
+    assert (result.history["fun"] > result.history["best_fun"]).any()
+
+
+def test_constraints_are_not_used():
+    plane = {"type": "eq", "fun": lambda x: x.sum()}
+    with pytest.warns(RuntimeWarning, match="Method rprop cannot handle constraints"):
+        minimize_rprop(bowl, [0.0, 0.0], jac=True, constraints=plane)
+    for none in (None, (), []):
+        assert minimize_rprop(bowl, [0.0, 0.0], jac=True, constraints=none).success
+
+
+def test_one_further_argument_need_not_be_a_tuple():
+    result = minimize_rprop(lambda x, a: (((x - a) ** 2).sum(), 2 * (x - a)), [3.0], 2.0, jac=True)
+    assert abs(result.x[0] - 2) < 1e-6
+
+
+def test_consoles_that_lack_a_letter_show_a_question_mark(monkeypatch):
+    bytes_written = io.BytesIO()
+    for console in (io.TextIOWrapper(bytes_written, "ascii", write_through=True), io.StringIO()):
+        monkeypatch.setattr(sys, "stdout", console)
+        say("Δ = 1")
+    assert bytes_written.getvalue().split() == [b"?", b"=", b"1"]
+    assert console.getvalue() == "Δ = 1\n"

@@ -35,12 +35,14 @@ def slopes(x):
     return tree(rosen_der(flat(x)))
 
 
-@pytest.mark.parametrize("form", ["both", "apart", "differences"])
+@pytest.mark.parametrize("form", ["both", "list of both", "apart", "differences"])
 def test_a_tree_is_a_vector(form):
     seen = []
     options = {"maxiter": 60, "return_all": True, "callback": seen.append}
     if form == "both":
         found = minimize_rprop(lambda x: (loss(x), slopes(x)), TREE, jac=True, **options)
+    elif form == "list of both":
+        found = minimize_rprop(lambda x: [loss(x), slopes(x)], TREE, jac=True, **options)
     else:
         jac = slopes if form == "apart" else None
         found = minimize_rprop(loss, TREE, jac=jac, **options)
@@ -70,6 +72,19 @@ def test_a_gradient_of_another_structure_is_named():
         minimize_rprop(loss, TREE, jac=lambda x: {"a": x["a"]})
     with pytest.raises(ValueError, match="the gradient must have the shapes of x0"):
         minimize_rprop(loss, TREE, jac=lambda x: {"a": np.zeros(4), "b": [0.0, np.zeros(1)]})
+
+
+@pytest.mark.parametrize(
+    ("value", "jac", "advice"),
+    [
+        (1.0, True, "Pass jac=None where fun returns the loss alone"),
+        ((1.0, TREE, TREE), True, r"fun must return \(loss, gradient\) with jac=True"),
+        ((1.0, TREE), None, "pass jac=True where fun returns"),
+    ],
+)
+def test_mistakes_get_the_advice_that_vectors_get(value, jac, advice):
+    with pytest.raises(ValueError, match=advice):
+        minimize_rprop(lambda x: value, TREE, jac=jac)
 
 
 def test_an_exception_carries_a_tree():
