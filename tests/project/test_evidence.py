@@ -79,10 +79,10 @@ def test_what_the_page_says_in_short(page):
         return float(page["mean_ratio"](measure(of, solver), measure(of, "L-BFGS-B tight")))
 
     assert ratio("scaled", "rprop") < 0.5
-    assert 0.95 < ratio("as given", "rprop") < 1.05
+    assert 0.9 < ratio("as given", "rprop") < 1.1
     for of in ("more_wild", "cartis_roberts", "rotated", "large"):
         assert ratio(of, "rprop") > 1.1
-    for of in ("as given", "rotated", "scaled", "large"):
+    for of in ("as given", "rotated", "large"):
         assert ratio(of, "rprop", page["milliseconds"]) > ratio(of, "rprop")
         assert ratio(of, "rprop", page["milliseconds"]) > 1
     behind = [of for of in page["NAMES"] if solved(of, "rprop axes") < 0.9 * solved(of, "rprop")]
@@ -101,7 +101,7 @@ def test_what_the_page_says_of_turning_and_units(page):
     assert lost("L-BFGS-B tight", "scaled") / solved("as given", "L-BFGS-B tight") > 0.3
 
 
-LOST = ["poisson-10000", "liouville-10000", "genrose-500", "fletchcr-500", "hanging_chain-800"]
+LOST = ["poisson-10000", "liouville-10000", "genrose-500", "chnrosnb-300", "hanging_chain-800"]
 ON_A_GRID = {
     *("bdvalues", "bratu_2d", "bratu_2d_t", "bratu_3d", "cbratu_2d", "chemrcta", "chemrctb"),
     *("drcavty1", "drcavty2", "drcavty3", "flosp2hh", "flosp2hl", "flosp2hm", "flosp2th"),
