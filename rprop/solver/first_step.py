@@ -165,9 +165,12 @@ def absorb_trial(
 
     proves = (reason == 4) | (reason == 5)  # finding nothing confirms what was doubted
     nothing = pick(proves, reason, pick(rose, FIRST, pick(lost, UNUSABLE, SHORT)))
-    enough = (settings.exact + settings.ftol) * np.maximum(run.scale, np.abs(here.fun))
+    size = np.maximum(run.scale, np.abs(here.fun))
+    enough = (settings.exact + settings.ftol) * size
     against = active & opposes & lower
-    code = pick(against & (fell > enough), WRONG, nothing)
+    # Differences know slopes to half the digits: a little lower, it says that they know no more.
+    known = settings.exact if settings.cost == 1 else settings.exact**0.5
+    code = pick(against & (fell > (known + settings.ftol) * size), WRONG, nothing)
     little = found & proves & (fell <= enough)
     ended = (active & opposes) | (failed & negate(rose)) | little
     run.status = pick(ended, code, run.status)

@@ -336,3 +336,12 @@ def test_workers_change_no_bit(workers):
     )
     assert shared.x.tolist() == alone.x.tolist()
     assert shared.nfev == alone.nfev
+
+
+def test_the_error_of_differences_is_not_called_a_wrong_gradient():
+    """At a minimum the quotients are all error, and their signs may be wrong."""
+    for seed in range(40):
+        x0 = np.random.default_rng(seed).uniform(0.5, 1.5, 2)
+        result = minimize_rprop(rosen, x0)
+        assert result.success, (seed, result.message)
+        assert result.fun < 1e-8 * rosen(x0)
