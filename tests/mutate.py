@@ -33,7 +33,7 @@ ROOT = Path(__file__).parents[1]
 EXPLAINED = ROOT / "tests" / "mutants_explained.txt"
 TESTS = {  # the fast ones of a module, or of its wing
     "solver": {
-        "": "ends engine",
+        "": "searches ends engine",
         "batch": "batch_args batch_states batch batch_calls options progress",
         "bounds": "bounds",
         "differences": "differences",

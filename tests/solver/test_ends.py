@@ -155,6 +155,7 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0):
     run = engine.begin(np.arange(3), Point(X, *evaluate(valley, X)), *sides, start, ours)
     for _ in range(3):
         engine.advance(run, lambda _, x: evaluate(valley, x), ours)
+    run.blocked = np.array([True, True, False])
     fun, jac = evaluate(valley, run.best.x)
     other = turned(run.best.x[1])
     fun[1], jac[1] = other
@@ -162,6 +163,7 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0):
     rest, changed = engine.resume(run, Point(run.best.x, fun, jac), ours)
     assert changed.tolist() == [False, True, False]
     assert rest.status.tolist() == [RUNNING, RUNNING, 3]
+    assert rest.blocked.tolist() == [True, False, False]
     np.testing.assert_array_equal(rest.search.phase[0], run.search.phase[0])
     assert rest.search.phase[1] == (delta0 is None)
     for name in ("here", "last", "best"):

@@ -215,22 +215,27 @@ def test_many_runs_are_as_many_single_ones(way, kind):
         engine.advance(run, evaluate, ours)
 
 
+def follow(way, x0, box, make):
+    """Go a whole run together with its twin, and return it."""
+    theirs, ours = settings_of(way, len(x0), box)
+    twin, fun = Twin(make(), x0, **theirs), Recorded(make())
+    run = begun(fun, x0, box, ours)
+    while run.status == RUNNING:
+        engine.advance(run, lambda _, x: fun(x), ours)
+        while twin.status == RUNNING:
+            twin.advance()
+            if not twin.searches():
+                break
+        assert_same(run, twin)
+    assert twin.status != RUNNING
+    assert fun.points == twin.points
+    return run
+
+
 @pytest.mark.parametrize("part", range(6))
 def test_one_run(part):
     for seed in range(part, 198, 6):
-        way, x0, box, make = case(seed)
-        theirs, ours = settings_of(way, len(x0), box)
-        twin, fun = Twin(make(), x0, **theirs), Recorded(make())
-        run = begun(fun, x0, box, ours)
-        while run.status == RUNNING:
-            engine.advance(run, lambda _, x, fun=fun: fun(x), ours)
-            while twin.status == RUNNING:
-                twin.advance()
-                if not twin.searches():
-                    break
-            assert_same(run, twin)
-        assert twin.status != RUNNING
-        assert fun.points == twin.points
+        follow(*case(seed))
 
 
 @pytest.mark.parametrize("way", range(len(WAYS)))
