@@ -8,7 +8,7 @@ import pytest
 
 from rprop import VARIANTS
 from rprop.rule.state import RpropState
-from rprop.solver import engine
+from rprop.solver import directions, engine
 from rprop.solver.run import Point, Settings
 from rprop.solver.stopping import OUTCOMES
 
@@ -284,6 +284,8 @@ def test_another_loss_begins_anew_with_the_old_step_sizes(way):
     assert not rest.state.prev_update.any()
     assert np.isnan(rest.state.prev_loss)
     np.testing.assert_array_equal(rest.slope, again.jac)
+    for along in [rest.along, rest.last_along][: 1 + ours.secant]:
+        np.testing.assert_array_equal(along, directions.slopes_along(rest))
     assert rest.steep == np.abs(again.jac).max()
     assert (rest.level, rest.waits, rest.blocked) == (again.fun, 0, False)
     # A guessed step size is searched for again, beginning with those that there are.

@@ -9,7 +9,18 @@ from rprop.solver import engine, first_step
 from rprop.solver.run import Point
 
 from . import twin
-from .test_engine import RUNNING, Recorded, begun, follow, settings_of, turned, valley
+from .test_engine import (
+    RUNNING,
+    Recorded,
+    begun,
+    follow,
+    hole,
+    kink,
+    settings_of,
+    turned,
+    valley,
+    wrong,
+)
 
 INF = np.inf
 TINY = 1000 * np.finfo(float).tiny
@@ -149,3 +160,44 @@ def test_what_there_is_of_each_run_keeps_its_kind(many, way):
 def test_a_first_step_too_short_to_move_ends_the_run():
     run = follow({"step_sizes": (0.0, 1e-3)}, np.array([1e20, -3e19]), None, lambda: turned)
     assert (run.status, run.nit, run.nfev) == (12, 1, 1)
+
+
+@pytest.mark.parametrize("fun", [turned, kink, wrong, hole])
+@pytest.mark.parametrize("maxfev", [1, 2, 3, 5, 8, 13, 21])
+def test_no_search_takes_more_evaluations_than_there_may_be(fun, maxfev):
+    run = follow({"maxfev": maxfev, "delta0": None}, np.array([0.3, -2.0]), None, lambda: fun)
+    assert run.nfev <= maxfev
+
+
+@pytest.mark.parametrize("phase", [first_step.LOOK, first_step.SHRINK, first_step.GROW, first_step.OPPOSITE])  # fmt: skip
+@pytest.mark.parametrize("reason", [4, 10])
+def test_a_run_that_has_ended_is_left_alone_while_others_search(phase, reason):
+    _, ours = settings_of({}, 2, None)
+    x = np.array([[2.0, -1.0], [0.5, 3.0]])
+    side = np.full((2, 2), INF)
+    run = engine.begin(np.arange(2), Point(x, *of_rows(turned, x)), -side, side, None, ours)
+    run.status = np.array([2, RUNNING], np.int8)
+    run.search = run.search._replace(
+        phase=np.array([phase, first_step.LOOK]), reason=np.array([reason, 10], np.int8)
+    )
+    before = [*run.here, *run.last, *run.best, *run.state, *run.search, run.status, run.nfev]
+    asked = []
+    for _ in range(3):
+        trial = engine.propose(run, ours)
+        asked.append(trial.new.tolist())
+        engine.absorb(run, trial, Point(trial.x, *of_rows(turned, trial.x)), ours)
+        if not engine.searches(run).any():
+            break
+    after = [*run.here, *run.last, *run.best, *run.state, *run.search, run.status, run.nfev]
+    assert asked == [[False, True]] * len(asked)
+    for now, then in zip(after, before, strict=True):
+        np.testing.assert_array_equal(now[0], then[0])
+
+
+def test_a_run_goes_on_to_the_gtol_of_now():
+    _, ours = settings_of({}, 2, None)
+    run = begun(Recorded(turned), np.array([2.0, -1.0]), None, ours)
+    assert run.gtol == 1e-8
+    rest, _ = engine.resume(run, run.best, replace(ours, gtol=0.125))
+    assert rest.gtol == 0.125
+    assert engine.resume(rest, rest.best, ours)[0].gtol == 0.125  # none is given
