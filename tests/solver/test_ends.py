@@ -141,8 +141,9 @@ def test_dtypes_stay(way, boxed):
     assert run.nit > 20
 
 
+@pytest.mark.parametrize("blocked", [False, True])
 @pytest.mark.parametrize("delta0", [None, 0.1])
-def test_only_the_rows_with_another_loss_begin_anew(delta0):
+def test_only_the_rows_with_another_loss_begin_anew(delta0, blocked):
     _, ours = settings_of({"delta0": delta0}, 2, None)
     X = np.array([[-1.2, 1.0], [0.5, 2.0], [2.0, -1.0]])
 
@@ -155,7 +156,7 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0):
     run = engine.begin(np.arange(3), Point(X, *evaluate(valley, X)), *sides, start, ours)
     while run.nit < 3 or (run.here.x[0] == run.best.x[0]).all():
         engine.advance(run, lambda _, x: evaluate(valley, x), ours)
-    run.blocked = np.array([True, True, False])
+    run.blocked = np.array([blocked, True, False])
     fun, jac = evaluate(valley, run.best.x)
     other = turned(run.best.x[1])
     fun[1], jac[1] = other
@@ -163,7 +164,7 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0):
     rest, changed = engine.resume(run, Point(run.best.x, fun, jac), ours)
     assert changed.tolist() == [False, True, False]
     assert rest.status.tolist() == [RUNNING, RUNNING, 3]
-    assert rest.blocked.tolist() == [True, False, False]
+    assert rest.blocked.tolist() == [blocked, False, False]
     np.testing.assert_array_equal(rest.search.phase[0], run.search.phase[0])
     assert rest.search.phase[1] == (delta0 is None)
     for name in ("here", "last", "best"):

@@ -273,7 +273,9 @@ def test_another_loss_begins_anew_with_the_old_step_sizes(way):
     run = begun(Recorded(turned), np.array([2.0, -1.0]), None, ours)
     for _ in range(3):
         engine.advance(run, lambda _, x: Recorded(turned)(x), ours)
-    again = Point(run.best.x, *Recorded(valley)(run.best.x))
+    loss, jac = Recorded(valley)(run.best.x)
+    again = Point(run.best.x, loss * 2.0**-20, jac * 2.0**-20)
+    steep = np.abs(again.jac).max()
     rest, changed = engine.resume(run, again, ours)
     assert changed
     for known in (rest.here, rest.last, rest.best):
@@ -286,10 +288,16 @@ def test_another_loss_begins_anew_with_the_old_step_sizes(way):
     np.testing.assert_array_equal(rest.slope, again.jac)
     for along in [rest.along, rest.last_along][: 1 + ours.secant]:
         np.testing.assert_array_equal(along, directions.slopes_along(rest))
-    assert rest.steep == np.abs(again.jac).max()
+    assert rest.steep == steep
+    assert rest.gtol == (1e-8 * min(1, steep) if ours.gtol is None else ours.gtol)
+    assert rest.scale == min(1, again.fun)
     assert (rest.level, rest.waits, rest.blocked) == (again.fun, 0, False)
     # A guessed step size is searched for again, beginning with those that there are.
     assert rest.search.phase == (ours.delta0 is None)
+    if ours.delta0 is None:
+        delta = run.state.delta
+        delta = directions.lengths(run.directions, delta) if ours.learned else delta
+        assert rest.search.factor == max(delta) / max(run.unit)
     assert (rest.nit, rest.nfev, rest.status) == (0, 1, RUNNING)
 
 
