@@ -38,6 +38,7 @@ TESTS = {  # the fast ones of a module, or of its wing
         "bounds": "bounds",
         "differences": "differences",
         "directions": "directions renewals",
+        "first_step": "searches options ends engine",
         "history": "reports batch_calls batch",
         "messages": "mistakes reports structure",
         "minimize": "mistakes reports minimize structure progress differences",

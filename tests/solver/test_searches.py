@@ -5,8 +5,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from rprop.solver import engine, first_step
-from rprop.solver.run import Point
+from rprop.solver import engine, first_step, safeguard
+from rprop.solver.run import Point, Spacer
 
 from . import twin
 from .test_engine import (
@@ -77,6 +77,8 @@ def test_a_search_is_as_exact_for_single_precision(moved):
     first_step.search_again(run, np.True_, np.int8(4), ours)
     assert run.search.factor.dtype == np.float64
     assert run.unit.dtype == run.here.x.dtype == np.float32
+    other = Point(run.best.x, *Recorded(valley)(run.best.x))
+    assert engine.resume(run, other, ours)[0].search.factor.dtype == np.float64
 
 
 def of_rows(fun, x):
@@ -201,3 +203,16 @@ def test_a_run_goes_on_to_the_gtol_of_now():
     rest, _ = engine.resume(run, run.best, replace(ours, gtol=0.125))
     assert rest.gtol == 0.125
     assert engine.resume(rest, rest.best, ours)[0].gtol == 0.125  # none is given
+
+
+def test_the_shortest_step_of_the_safeguard_is_that_of_the_first_iteration():
+    """Where it is known it stays, whatever it is; the others learn it now."""
+    _, ours = settings_of({"safeguard": True}, 2, None)
+    x = np.array([[2.0, -1.0], [0.5, 3.0], [1.0, 1.0]])
+    side = np.full((3, 2), INF)
+    run = engine.begin(np.arange(3), Point(x, *of_rows(turned, x)), -side, side, None, ours)
+    nothing = np.zeros(3)
+    run.spacer = Spacer(nothing, np.array([2.0**-30, 0.0, 8.0]), nothing > 0)
+    safeguard.replace(run, x, run.state)
+    suits = max(run.state.delta[1]) / max(abs(run.slope[1]))
+    assert run.spacer.floor.tolist() == [2.0**-30, suits, 8]
