@@ -345,7 +345,7 @@ class Batch:
 def summary(run: Run) -> Summary:
     """Keep what a result tells of rows."""
     nit = np.full(run.index.shape, run.nit)
-    return Summary(run.index, *run.best, nit, run.nfev.astype(int), run.status.astype(int))
+    return Summary(run.index, *run.best, nit, run.nfev, run.status)
 
 
 def write(result: OptimizeResult, part: Summary) -> None:

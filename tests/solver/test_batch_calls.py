@@ -246,3 +246,17 @@ def test_the_time_limit_counts_from_the_call(monkeypatch):
     options = {"delta0": 0.1, "variant": "irprop-"}
     result = minimize_batch(slow, [[3.0, 1.0]], maxtime=5, **options)
     assert (result.status.tolist(), result.nit.tolist(), clock.now) == ([13], [5], 1006)
+
+
+def test_intermediate_results_have_no_state_and_counts_are_apart():
+    seen = []
+
+    def callback(intermediate_result):
+        seen.append(intermediate_result)
+
+    X0, steep = starts()
+    result = solve(rosenbrock, X0, (steep,), callback=callback, maxiter=3, return_state=True)
+    assert len(seen) == 3
+    assert set(result) - set(seen[0]) == {"state"}
+    for found in (*seen, result):
+        assert not np.shares_memory(found.nfev, found.njev)

@@ -108,6 +108,22 @@ def parabola(x, a):
     return ((x - a) ** 2).sum(axis=-1), 2 * (x - a)
 
 
+def test_a_run_that_goes_on_has_evaluated_its_best_point():
+    behind = 0
+    for stop in range(1, 25):
+        options = {"jac": True, "variant": "irprop-", "delta0": 0.3}
+        first = minimize_rprop(rosenbrock, X0, maxiter=stop, **options)
+        rest = minimize_rprop(rosenbrock, None, state=first.state, maxiter=0, **options)
+        assert rest.x.tolist() == first.x.tolist()
+        assert rest.fun == first.fun == rosen(rest.x)
+        with pytest.warns(RuntimeWarning, match="The loss at the best point is not the one"):
+            other = minimize_rprop(wavy, None, state=first.state, maxiter=0, **options)
+        assert other.x.tolist() == first.x.tolist()
+        assert other.fun == wavy(other.x)[0]
+        behind += first.state.here.fun > first.fun
+    assert behind > 3
+
+
 def test_another_loss_is_noticed():
     first = minimize_rprop(parabola, [1.0, 2.0], args=(3.0,), jac=True)
     with pytest.warns(RuntimeWarning, match="The loss at the best point is not the one in `state`"):

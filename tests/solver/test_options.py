@@ -126,7 +126,7 @@ def test_tol_stands_for_the_tolerances_that_are_not_given():
 
 @pytest.mark.parametrize("name", OPTIONS)
 def test_every_option_is_used(name):
-    sources = Path(rprop.solver.__file__).parent.glob("*.py")
+    sources = Path(solver_options.__file__).parent.glob("*.py")
     text = "".join(path.read_text("utf-8") for path in sources)
     tolerances = ("gtol", "xtol", "ftol")  # these are read in a loop
     assert f'given["{name}"]' in text or name in tolerances

@@ -66,10 +66,12 @@ def test_a_bar_of_iterations_has_no_total(door, bars):
 
 
 def test_a_bar_shows_the_lowest_loss(bars):
-    result = minimize_rprop(hilly, [3.0, 1.0], jac=True, progress=True, history=True, delta0=1.0)
-    (bar,) = bars
-    assert bar.losses == [f"{loss:.6g}" for loss in result.history["best_fun"][1:]]
-    assert (np.diff(result.history["fun"]) > 0).any()
+    options = {"progress": True, "history": True, "delta0": 1.0}
+    one = minimize_rprop(hilly, [3.0, 1.0], jac=True, **options).history
+    many = minimize_batch(hilly, [[3.0, 1.0]], **options).history[0]
+    for bar, history in zip(bars, (one, many), strict=True):
+        assert bar.losses == [f"{loss:.6g}" for loss in history["best_fun"][1:]]
+        assert (np.diff(history["fun"]) > 0).any()
 
 
 def test_a_bar_of_starts_is_full_at_the_end(bars):
