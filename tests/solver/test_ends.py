@@ -8,7 +8,7 @@ from scipy.optimize import minimize, rosen, rosen_der
 
 from rprop import minimize_batch, minimize_rprop, multistart
 from rprop.solver import engine, safeguard, stopping
-from rprop.solver.first_step import DONE, no_search
+from rprop.solver.first_step import DONE, SHRINK, no_search
 from rprop.solver.run import Point
 from rprop.solver.stopping import RUNNING
 
@@ -157,6 +157,7 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0, blocked):
     while run.nit < 3 or (run.here.x[0] == run.best.x[0]).all():
         engine.advance(run, lambda _, x: evaluate(valley, x), ours)
     run.blocked = np.array([blocked, True, False])
+    run.search = run.search._replace(phase=np.full(3, SHRINK))
     fun, jac = evaluate(valley, run.best.x)
     other = turned(run.best.x[1])
     fun[1], jac[1] = other
