@@ -216,3 +216,31 @@ def test_the_shortest_step_of_the_safeguard_is_that_of_the_first_iteration():
     safeguard.replace(run, x, run.state)
     suits = max(run.state.delta[1]) / max(abs(run.slope[1]))
     assert run.spacer.floor.tolist() == [2.0**-30, suits, 8]
+
+
+@pytest.mark.parametrize("now", [{"secant": True}, {"secant": True, "learned": True}])
+@pytest.mark.parametrize("then", [{}, {"secant": True}])
+@pytest.mark.parametrize("n", [2, 60])
+def test_secant_moves_begin_with_the_slope_where_none_is_known_along_the_steps(then, now, n):
+    (_, before), (_, ours) = (settings_of({"delta0": 0.01, **way}, n, None) for way in (then, now))
+    run = begun(Recorded(turned), np.ones(n), None, before)
+    for _ in range(2):
+        engine.advance(run, lambda _, x: Recorded(turned)(x), before)
+    rest, _ = engine.resume(run, run.best, ours)
+    known = "secant" in then and run.along.shape == rest.along.shape
+    expected = run.last_along if known else rest.along
+    np.testing.assert_array_equal(rest.last_along, expected)
+
+
+@pytest.mark.parametrize(
+    ("fall", "ftol", "status"),
+    [(2.0**-51, 0.0, 10), (2.0**-50, 0.0, 10), (2.0**-49, 0.0, 9), (2.0**-49, 1e-14, 10), (2.0**-46, 1e-14, 9)],
+)  # fmt: skip
+@pytest.mark.parametrize("unit", [1, 2.0**10])
+def test_a_loss_that_falls_by_rounding_only_shows_no_wrong_gradient(fall, ftol, status, unit):
+    """4 ε and ftol, relative to the loss, are no fall yet."""
+
+    def step(x):
+        return unit * (1.0 if x == 3 else 2.0 if x < 3 else 1 - fall), np.ones(1)
+
+    assert follow({"ftol": ftol}, np.array([3.0]), None, lambda: step).status == status
