@@ -50,6 +50,14 @@ def slope(value):
     return {"slope": np.array([value])}
 
 
+def at(loss):
+    here = Point(np.array([1.0]), np.float64(loss), np.array([1e-4]))
+    return {"here": here, "best": here}
+
+
+BOTTOM = -(np.finfo(float).max ** 0.75)
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "searches"),
     [
@@ -65,10 +73,22 @@ def slope(value):
         ({"unseen": np.int32(1000)}, 4, False),
         ({"unseen": np.int32(1000), **slope(1.0)}, 12, False),
         ({"unseen": np.int32(999), **slope(1.0)}, RUNNING, True),
+        ({**at(BOTTOM), **slope(1.0)}, RUNNING, True),
+        ({**at(np.nextafter(BOTTOM, -np.inf)), **slope(1.0)}, 11, False),
     ],
 )
 def test_what_proves_that_steps_are_short_enough(changes, status, searches):
     assert judged(**changes) == (status, searches)
+
+
+@pytest.mark.parametrize(("ftol", "status"), [(0.0, RUNNING), (1e-14, 5)])
+def test_without_ftol_it_is_not_asked_how_long_a_run_has_waited(ftol, status):
+    """As it may have, when it went on with other tolerances."""
+    _, ours = settings_of({"delta0": 0.5, "gtol": 0.0, "xtol": 0.0, "ftol": ftol}, 1, None)
+    run = begun(lambda x: (np.float64(2.0), np.array([1e-4])), np.array([1.0]), None, ours)
+    run = replace(run, waits=np.int32(99), steep=np.float64(1.0), search=no_search(()))
+    stopping.judge(run, abs(run.slope[0]), ours)
+    assert (run.status, run.search.phase) == (status, 0)
 
 
 @pytest.mark.parametrize("delta", [0.5, np.nextafter(0.5, 1)])
@@ -156,7 +176,7 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0, blocked):
     run = engine.begin(np.arange(3), Point(X, *evaluate(valley, X)), *sides, start, ours)
     while run.nit < 3 or (run.here.x[0] == run.best.x[0]).all():
         engine.advance(run, lambda _, x: evaluate(valley, x), ours)
-    run.blocked = np.array([blocked, True, False])
+    run.blocked, run.level = np.array([blocked, True, False]), run.level + 1
     run.search = run.search._replace(phase=np.full(3, SHRINK))
     fun, jac = evaluate(valley, run.best.x)
     other = turned(run.best.x[1])

@@ -244,3 +244,12 @@ def test_a_loss_that_falls_by_rounding_only_shows_no_wrong_gradient(fall, ftol, 
         return unit * (1.0 if x == 3 else 2.0 if x < 3 else 1 - fall), np.ones(1)
 
     assert follow({"ftol": ftol}, np.array([3.0]), None, lambda: step).status == status
+
+
+@pytest.mark.parametrize(("kept", "grows"), [(0.85, False), (0.9, False), (0.95, True)])
+def test_a_first_step_grows_where_more_than_nine_tenths_of_the_slope_are_left(kept, grows):
+    def falling(x):
+        return 1 - x[0], np.array([-1.0 if x[0] == 1 else -kept])
+
+    run = follow({"maxiter": 1}, np.ones(1), None, lambda: falling)
+    assert (run.nfev > 2) == grows
