@@ -81,6 +81,30 @@ def test_what_proves_that_steps_are_short_enough(changes, status, searches):
     assert judged(**changes) == (status, searches)
 
 
+@pytest.mark.parametrize(
+    ("changes", "limits", "status"),
+    [
+        ({}, {}, RUNNING),
+        ({}, {"f_target": 2.0}, 6),
+        ({}, {"f_target": np.nextafter(2, 1)}, RUNNING),
+        ({"gtol": np.float64(1e-4)}, {}, 0),
+        (at(BOTTOM), {}, RUNNING),
+        (at(np.nextafter(BOTTOM, -np.inf)), {}, 11),
+        ({"nit": 7}, {"maxiter": 7}, 1),
+        ({"nit": 7}, {"maxiter": 8}, RUNNING),
+        ({"nfev": np.int32(8)}, {"maxfev": 8}, 2),
+        ({"nfev": np.int32(7)}, {"maxfev": 8}, RUNNING),
+        ({"unseen": np.int32(1000)}, {}, 12),
+    ],
+)
+def test_one_reason_is_enough(changes, limits, status):
+    _, ours = settings_of({"delta0": 0.5, "gtol": 0.0, "xtol": 0.0, "ftol": 0.0, **limits}, 1, None)
+    run = begun(lambda x: (np.float64(2.0), np.array([1e-4])), np.array([1.0]), None, ours)
+    run = replace(run, **{"search": no_search(()), "status": np.int8(RUNNING), **changes})
+    stopping.judge(run, abs(run.slope[0]), ours)
+    assert (run.status, run.search.phase) == (status, 0)
+
+
 @pytest.mark.parametrize(("ftol", "status"), [(0.0, RUNNING), (1e-14, 5)])
 def test_without_ftol_it_is_not_asked_how_long_a_run_has_waited(ftol, status):
     """As it may have, when it went on with other tolerances."""
