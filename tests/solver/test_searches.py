@@ -227,12 +227,14 @@ def test_secant_moves_begin_with_the_slope_where_none_is_known_along_the_steps(t
     for _ in range(2):
         engine.advance(run, lambda _, x: Recorded(turned)(x), before)
     rest, _ = engine.resume(run, run.best, ours)
-    if "secant" not in now:
+    if "secant" in now:
+        known = "secant" in then and run.along.shape == rest.along.shape
+        expected = run.last_along if known else rest.along
+        np.testing.assert_array_equal(rest.last_along, expected)
+    else:
         assert rest.last_along is None
-        return
-    known = "secant" in then and run.along.shape == rest.along.shape
-    expected = run.last_along if known else rest.along
-    np.testing.assert_array_equal(rest.last_along, expected)
+    engine.advance(rest, lambda _, x: Recorded(turned)(x), ours)
+    assert rest.best.fun < run.best.fun
 
 
 @pytest.mark.parametrize(
@@ -256,3 +258,12 @@ def test_a_first_step_grows_where_more_than_nine_tenths_of_the_slope_are_left(ke
 
     run = follow({"maxiter": 1}, np.ones(1), None, lambda: falling)
     assert (run.nfev > 2) == grows
+
+
+def test_a_search_remembers_what_it_saw_first():
+    """Only where no step shows in the loss is there a number."""
+
+    def tiny(x):
+        return (1.0 if abs(x[0] - 1) < 1e-15 else np.nan), np.ones(1)
+
+    assert follow({}, np.ones(1), None, lambda: tiny).status == 8
