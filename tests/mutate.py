@@ -33,15 +33,17 @@ ROOT = Path(__file__).parents[1]
 EXPLAINED = ROOT / "tests" / "mutants_explained.txt"
 TESTS = {  # the fast ones of a module, or of its wing
     "solver": {
-        "": "ends engine",
+        "": "searches ends engine",
         "batch": "batch_args batch_states batch batch_calls options progress",
         "bounds": "bounds",
         "differences": "differences",
-        "directions": "directions",
+        "directions": "directions renewals",
+        "first_step": "searches options ends engine",
         "history": "reports batch_calls batch",
         "messages": "mistakes reports structure",
         "minimize": "mistakes reports minimize structure progress differences",
         "minimizer": "mistakes faults options reports going_on",
+        "moves": "moves ends engine",
         "multistart": "multistart progress",
         "objective": "mistakes minimize differences structure",
         "options": "options mistakes differences",

@@ -8,7 +8,7 @@ from scipy.optimize import minimize, rosen, rosen_der
 
 from rprop import minimize_batch, minimize_rprop, multistart
 from rprop.solver import engine, safeguard, stopping
-from rprop.solver.first_step import DONE, no_search
+from rprop.solver.first_step import DONE, SHRINK, no_search
 from rprop.solver.run import Point
 from rprop.solver.stopping import RUNNING
 
@@ -50,6 +50,14 @@ def slope(value):
     return {"slope": np.array([value])}
 
 
+def at(loss):
+    here = Point(np.array([1.0]), np.float64(loss), np.array([1e-4]))
+    return {"here": here, "best": here}
+
+
+BOTTOM = -(np.finfo(float).max ** 0.75)
+
+
 @pytest.mark.parametrize(
     ("changes", "status", "searches"),
     [
@@ -65,10 +73,46 @@ def slope(value):
         ({"unseen": np.int32(1000)}, 4, False),
         ({"unseen": np.int32(1000), **slope(1.0)}, 12, False),
         ({"unseen": np.int32(999), **slope(1.0)}, RUNNING, True),
+        ({**at(BOTTOM), **slope(1.0)}, RUNNING, True),
+        ({**at(np.nextafter(BOTTOM, -np.inf)), **slope(1.0)}, 11, False),
     ],
 )
 def test_what_proves_that_steps_are_short_enough(changes, status, searches):
     assert judged(**changes) == (status, searches)
+
+
+@pytest.mark.parametrize(
+    ("changes", "limits", "status"),
+    [
+        ({}, {}, RUNNING),
+        ({}, {"f_target": 2.0}, 6),
+        ({}, {"f_target": np.nextafter(2, 1)}, RUNNING),
+        ({"gtol": np.float64(1e-4)}, {}, 0),
+        (at(BOTTOM), {}, RUNNING),
+        (at(np.nextafter(BOTTOM, -np.inf)), {}, 11),
+        ({"nit": 7}, {"maxiter": 7}, 1),
+        ({"nit": 7}, {"maxiter": 8}, RUNNING),
+        ({"nfev": np.int32(8)}, {"maxfev": 8}, 2),
+        ({"nfev": np.int32(7)}, {"maxfev": 8}, RUNNING),
+        ({"unseen": np.int32(1000)}, {}, 12),
+    ],
+)
+def test_one_reason_is_enough(changes, limits, status):
+    _, ours = settings_of({"delta0": 0.5, "gtol": 0.0, "xtol": 0.0, "ftol": 0.0, **limits}, 1, None)
+    run = begun(lambda x: (np.float64(2.0), np.array([1e-4])), np.array([1.0]), None, ours)
+    run = replace(run, **{"search": no_search(()), "status": np.int8(RUNNING), **changes})
+    stopping.judge(run, abs(run.slope[0]), ours)
+    assert (run.status, run.search.phase) == (status, 0)
+
+
+@pytest.mark.parametrize(("ftol", "status"), [(0.0, RUNNING), (1e-14, 5)])
+def test_without_ftol_it_is_not_asked_how_long_a_run_has_waited(ftol, status):
+    """As it may have, when it went on with other tolerances."""
+    _, ours = settings_of({"delta0": 0.5, "gtol": 0.0, "xtol": 0.0, "ftol": ftol}, 1, None)
+    run = begun(lambda x: (np.float64(2.0), np.array([1e-4])), np.array([1.0]), None, ours)
+    run = replace(run, waits=np.int32(99), steep=np.float64(1.0), search=no_search(()))
+    stopping.judge(run, abs(run.slope[0]), ours)
+    assert (run.status, run.search.phase) == (status, 0)
 
 
 @pytest.mark.parametrize("delta", [0.5, np.nextafter(0.5, 1)])
@@ -141,8 +185,9 @@ def test_dtypes_stay(way, boxed):
     assert run.nit > 20
 
 
+@pytest.mark.parametrize("blocked", [False, True])
 @pytest.mark.parametrize("delta0", [None, 0.1])
-def test_only_the_rows_with_another_loss_begin_anew(delta0):
+def test_only_the_rows_with_another_loss_begin_anew(delta0, blocked):
     _, ours = settings_of({"delta0": delta0}, 2, None)
     X = np.array([[-1.2, 1.0], [0.5, 2.0], [2.0, -1.0]])
 
@@ -153,8 +198,10 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0):
     sides = np.full((3, 2), -np.inf), np.full((3, 2), np.inf)
     start = None if delta0 is None else np.full((3, 2), delta0)
     run = engine.begin(np.arange(3), Point(X, *evaluate(valley, X)), *sides, start, ours)
-    for _ in range(3):
+    while run.nit < 3 or (run.here.x[0] == run.best.x[0]).all():
         engine.advance(run, lambda _, x: evaluate(valley, x), ours)
+    run.blocked, run.level = np.array([blocked, True, False]), run.level + 1
+    run.search = run.search._replace(phase=np.full(3, SHRINK))
     fun, jac = evaluate(valley, run.best.x)
     other = turned(run.best.x[1])
     fun[1], jac[1] = other
@@ -162,6 +209,7 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0):
     rest, changed = engine.resume(run, Point(run.best.x, fun, jac), ours)
     assert changed.tolist() == [False, True, False]
     assert rest.status.tolist() == [RUNNING, RUNNING, 3]
+    assert rest.blocked.tolist() == [blocked, False, False]
     np.testing.assert_array_equal(rest.search.phase[0], run.search.phase[0])
     assert rest.search.phase[1] == (delta0 is None)
     for name in ("here", "last", "best"):

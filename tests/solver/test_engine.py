@@ -8,7 +8,7 @@ import pytest
 
 from rprop import VARIANTS
 from rprop.rule.state import RpropState
-from rprop.solver import engine
+from rprop.solver import directions, engine
 from rprop.solver.run import Point, Settings
 from rprop.solver.stopping import OUTCOMES
 
@@ -215,22 +215,27 @@ def test_many_runs_are_as_many_single_ones(way, kind):
         engine.advance(run, evaluate, ours)
 
 
+def follow(way, x0, box, make):
+    """Go a whole run together with its twin, and return it."""
+    theirs, ours = settings_of(way, len(x0), box)
+    twin, fun = Twin(make(), x0, **theirs), Recorded(make())
+    run = begun(fun, x0, box, ours)
+    while run.status == RUNNING:
+        engine.advance(run, lambda _, x: fun(x), ours)
+        while twin.status == RUNNING:
+            twin.advance()
+            if not twin.searches():
+                break
+        assert_same(run, twin)
+    assert twin.status != RUNNING
+    assert fun.points == twin.points
+    return run
+
+
 @pytest.mark.parametrize("part", range(6))
 def test_one_run(part):
     for seed in range(part, 198, 6):
-        way, x0, box, make = case(seed)
-        theirs, ours = settings_of(way, len(x0), box)
-        twin, fun = Twin(make(), x0, **theirs), Recorded(make())
-        run = begun(fun, x0, box, ours)
-        while run.status == RUNNING:
-            engine.advance(run, lambda _, x, fun=fun: fun(x), ours)
-            while twin.status == RUNNING:
-                twin.advance()
-                if not twin.searches():
-                    break
-            assert_same(run, twin)
-        assert twin.status != RUNNING
-        assert fun.points == twin.points
+        follow(*case(seed))
 
 
 @pytest.mark.parametrize("way", range(len(WAYS)))
@@ -266,9 +271,11 @@ def test_a_run_that_goes_on_is_the_whole_one(way, fun):
 def test_another_loss_begins_anew_with_the_old_step_sizes(way):
     theirs, ours = settings_of(WAYS[way], 2, None)
     run = begun(Recorded(turned), np.array([2.0, -1.0]), None, ours)
-    for _ in range(3):
+    while run.nit < 3 or (ours.learned and not run.directions.values.any()):
         engine.advance(run, lambda _, x: Recorded(turned)(x), ours)
-    again = Point(run.best.x, *Recorded(valley)(run.best.x))
+    loss, jac = Recorded(valley)(run.best.x)
+    again = Point(run.best.x, loss * 2.0**-20, jac * 2.0**-20)
+    steep = np.abs(again.jac).max()
     rest, changed = engine.resume(run, again, ours)
     assert changed
     for known in (rest.here, rest.last, rest.best):
@@ -279,10 +286,18 @@ def test_another_loss_begins_anew_with_the_old_step_sizes(way):
     assert not rest.state.prev_update.any()
     assert np.isnan(rest.state.prev_loss)
     np.testing.assert_array_equal(rest.slope, again.jac)
-    assert rest.steep == np.abs(again.jac).max()
+    for along in [rest.along, rest.last_along][: 1 + ours.secant]:
+        np.testing.assert_array_equal(along, directions.slopes_along(rest))
+    assert rest.steep == steep
+    assert rest.gtol == (1e-8 * min(1, steep) if ours.gtol is None else ours.gtol)
+    assert rest.scale == min(1, again.fun)
     assert (rest.level, rest.waits, rest.blocked) == (again.fun, 0, False)
     # A guessed step size is searched for again, beginning with those that there are.
     assert rest.search.phase == (ours.delta0 is None)
+    if ours.delta0 is None:
+        delta = run.state.delta
+        delta = directions.lengths(run.directions, delta) if ours.learned else delta
+        assert rest.search.factor == max(delta) / max(run.unit)
     assert (rest.nit, rest.nfev, rest.status) == (0, 1, RUNNING)
 
 

@@ -250,7 +250,7 @@ class Twin:
                 self.best = there
         elif moved and (lower or level):
             self.take(x, there, delta, phase, fresh)
-            if lower and straight and phase != SHRINK and fresh:
+            if lower and straight and phase != SHRINK and fresh and self.factor < 4.0**15:
                 self.phase, self.factor = GROW, 4 * self.factor
             if not fresh:
                 self.waits = 0

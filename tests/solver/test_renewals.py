@@ -1,0 +1,79 @@
+"""Learned directions of many runs, of many variables and of other dtypes."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from rprop.rule.state import RpropState
+from rprop.solver import directions
+from rprop.solver.run import Directions
+
+from .test_directions import renewed, some
+
+
+def changed_against(moves, where, against):
+    """Return slopes that change by 1 with their moves of 1, and somewhere against them."""
+    changes = moves.copy()
+    changes[..., where] = -against
+    return changes
+
+
+def own(moves, changes):
+    return directions.on_their_own(Directions(None, None, moves, changes, None)).tolist()
+
+
+@pytest.mark.parametrize("where", [0, 1, 2047, 2048, 4095, 4096, 4999])
+@pytest.mark.parametrize("unit", [2.0**-30, 1])
+def test_all_coordinates_are_asked_whether_they_interact(where, unit):
+    """5 of 5004 is less than a thousandth, 6 of 5005 is more."""
+    moves = np.ones((2, 5000))
+    few, many = (changed_against(moves, where, against) * unit for against in (5, 6))
+    assert (own(moves, few), own(moves, many)) == (True, False)
+    assert own(np.stack([moves] * 3), np.stack([few, many, few])) == [True, False, True]
+
+
+def test_a_move_without_a_change_of_slope_says_that_nothing_interacts():
+    """The mean is over both moves: of 4 of 2004 and 0 it is less than a thousandth, of 6 of 2006 more."""
+    moves = np.ones((2, 2001))
+    for against, alone in ((4, True), (6, False)):
+        changes = changed_against(moves, 7, against)
+        changes[1] = 0
+        assert own(moves, changes) == alone
+    assert own(moves, 0 * moves)
+
+
+@pytest.mark.parametrize(("n", "k"), [(3, 3), (6, 2)])
+def test_coordinates_of_each_run_by_itself(n, k):
+    runs = [some(seed, n, k) for seed in range(3)]
+    batch = Directions(*map(np.stack, zip(*runs, strict=True)))
+    x = np.random.default_rng(0).normal(size=(3, n))
+    z = directions.enter(batch, x)
+    delta = directions.carry(batch, abs(x))
+    for found, of_one, given in (
+        (z, directions.enter, x),
+        (directions.leave(batch, z), directions.leave, z),
+        (delta, directions.carry, abs(x)),
+        (directions.lengths(batch, delta), directions.lengths, delta),
+    ):
+        for row, d, values in zip(found, runs, given, strict=True):
+            np.testing.assert_array_equal(row, of_one(d, values))
+
+
+@pytest.mark.parametrize("n", [4, 60])
+@pytest.mark.parametrize("dtype", [np.float32, np.longdouble])
+def test_dtypes_stay(n, dtype):
+    """The state has that of x, the directions one that is as wide as float64."""
+    wide, rng = np.result_type(dtype, np.float64), np.random.default_rng(0)
+    d = directions.axes((n,), np.dtype(dtype))
+    d.moves[:] = rng.normal(size=d.moves.shape)
+    d.changes[:] = d.moves[..., ::-1]
+    delta = directions.carry(d, np.ones(n, dtype))
+    state = RpropState(delta, np.zeros(len(delta), np.int8), 0 * delta, np.float64(1.0))
+    new, after = renewed(d, state)
+    assert new.values.any()
+    assert new.vectors.dtype == wide
+    assert new.vectors.flags.c_contiguous
+    assert [part.dtype for part in after[:3]] == [dtype, np.int8, dtype]
+    run = SimpleNamespace(directions=new, slope=np.ones(n, np.float32))
+    assert directions.slopes_along(run).dtype == np.float32
