@@ -45,7 +45,7 @@ TESTS = {  # the fast ones of a module, or of its wing
         "multistart": "multistart progress",
         "objective": "mistakes minimize differences structure",
         "options": "options mistakes differences",
-        "partitions": "partitions",
+        "partitions": "dask_map partitions",
         "per_run": "per_run",
         "progress": "progress",
         "result": "reports mistakes differences multistart batch_calls",
