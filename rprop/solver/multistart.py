@@ -169,8 +169,8 @@ def check(options: dict[str, Any], door: str) -> None:
             "state cannot be given, as multistart starts anew: go on from result.state with "
             "minimize_rprop, or with each of result.runs.state"
         )
-    extra = {"keep_shape": False} if door == "many" else {}
-    if names := unknown(options, defaults(door) | extra):
+    extra = ["keep_shape"] if door == "many" else []
+    if names := unknown(options, [*defaults(door), *extra]):
         raise TypeError(f"multistart got unknown options: {names}")
 
 
