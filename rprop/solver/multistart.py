@@ -313,7 +313,8 @@ def sample(bounds: Any, n_starts: int | None, rng: Any, sampling: str) -> tuple[
     else:
         unit = engine.random(count)
     width = upper - lower
-    return np.clip(lower + unit * width, lower, upper), np.where(width > 0, width, 1)
+    # As `unit` is below 1, rounding leads no start beyond a bound.
+    return lower + unit * width, np.where(width > 0, width, 1)
 
 
 def span(starts: Array) -> Array:

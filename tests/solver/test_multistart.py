@@ -124,9 +124,10 @@ def test_workers_as_a_number():
 
 
 @pytest.mark.parametrize("sampling", ["sobol", "latinhypercube"])
-@pytest.mark.parametrize("count", [1, 5, 16])
+@pytest.mark.parametrize("count", [1, 5, 16, None])
 def test_starts_are_the_sample_of_scipy(sampling, count):
     result = multistart(wells, BOX, count, vectorized=True, rng=7, sampling=sampling)
+    count = 64 if count is None else count
     if sampling == "sobol":
         sample = qmc.Sobol(2, rng=7).random_base2(int(np.ceil(np.log2(count))))[:count]
     else:
@@ -146,19 +147,34 @@ def test_given_starts():
     np.testing.assert_array_equal(result.runs.x, free.x)
 
 
-def test_minima_are_apart_by_a_thousandth_of_the_range():
-    X0 = np.array([[3.0], [3.0018], [3.0036], [5.0]])
-    ended = multistart(lambda X: (X[:, 0], 0 * X), X0=X0, vectorized=True)
+NEAR = np.array([0.0, 0.0009, 0.0018, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("starts", "given"),
+    [(3 + 2 * NEAR, {}), (3 + NEAR / 2, {}), ([0, 0.25, 0.51, 1], {"separation": 0.25})],
+)
+def test_minima_are_apart_by_more_than_the_separation(starts, given):
+    """A thousandth of the range by default; the first point of a minimum decides."""
+    X0 = np.reshape(starts, (4, 1))
+    ended = multistart(lambda X: (X[:, 0], 0 * X), X0=X0, vectorized=True, **given)
     np.testing.assert_array_equal(ended.runs.minimum, [0, 0, 1, 2])
 
 
-def test_sixty_four_starts():
-    assert len(multistart(wells, BOX, vectorized=True, maxiter=1).runs.x) == 64
+@pytest.mark.parametrize(("slope", "count"), [(0.9e-3, 1), (1.5e-3, 2)])
+def test_separation_where_all_starts_agree(slope, count):
+    def fun(x):  # a valley along y = slope * x
+        rest = x[1] - slope * x[0]
+        return rest**2, 2 * rest * np.array([-slope, 1])
+
+    found = multistart(fun, X0=[[0, 1], [1, 1]], jac=True, separation=[9, 1e-3], basis=None)
+    assert found.runs.success.all()
+    assert found.n_minima == count
 
 
 DELTAS = {
-    "by default": ({}, 0.4 / 8),
-    "auto": ({"delta0": "auto"}, 0.4 / 8),
+    "by default": ({}, 0.05 / 8),
+    "auto": ({"delta0": "auto"}, 0.05 / 8),
     "a number": ({"delta0": 0.3}, 0.3),
     "an array": ({"delta0": np.array([0.3])}, 0.3),
 }
@@ -168,18 +184,18 @@ DELTAS = {
 def test_the_first_step_sizes(name):
     """By default they are a tenth of the distance of the starts."""
     given, delta0 = DELTAS[name]
-    fun = lambda x: (((x - 1) ** 2).sum(), 2 * x - 2)
-    starts = {"bounds": [(-2, 2)], "n_starts": 8, "jac": True, "rng": 0, "maxiter": 9}
+    fun = lambda x: ((x**2).sum(), 2 * x)
+    starts = {"bounds": [(0, 0.5)], "n_starts": 8, "jac": True, "rng": 0, "maxiter": 9}
     runs = multistart(fun, **starts, **given).runs
     for x0, x in zip(runs.x0, runs.x, strict=True):
-        alone = minimize_rprop(fun, x0, jac=True, bounds=[(-2, 2)], delta0=delta0, maxiter=9)
+        alone = minimize_rprop(fun, x0, jac=True, bounds=[(0, 0.5)], delta0=delta0, maxiter=9)
         np.testing.assert_array_equal(x, alone.x)
 
 
 def test_gradients_of_many_may_come_apart():
     expected = multistart(wells, BOX, 8, vectorized=True, rng=1)
-    loss, slope = (lambda X: wells(X)[0]), (lambda X: wells(X)[1])
-    equal(multistart(loss, BOX, 8, vectorized=True, rng=1, jac=slope), expected)
+    loss, jac = (lambda X: wells(X)[0]), (lambda X: wells(X)[1])
+    equal(multistart(loss, BOX, 8, vectorized=True, rng=1, jac=jac), expected)
 
 
 def test_separation_of_each_variable():
@@ -350,6 +366,7 @@ BAD = {
     "half": ({"n_starts": 2.5}, "n_starts must be a positive integer; got 2.5"),
     "nothing": ({"bounds": None}, "bounds or X0 must be given"),
     "infinite": ({"bounds": [(0, None)]}, "bounds must be finite unless X0 is given"),
+    "below": ({"bounds": [(0, 1), (None, 0)]}, "bounds must be finite unless X0 is given"),
     "sampling": ({"sampling": "grid"}, "sampling must be one of sobol, latinhypercube; got 'grid'"),
     "separation": ({"separation": -1}, "separation must be a number that is not negative; got -1"),
     "separations": ({"separation": [1, 2, 3]}, r"separation must broadcast.*\(2,\).*\(3,\)"),
