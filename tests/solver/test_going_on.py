@@ -193,6 +193,18 @@ def test_gradients_may_come_in_one_buffer_and_as_whole_numbers():
     assert whole.result.jac.dtype == float
 
 
+def test_a_state_is_not_changed_by_the_run_it_was_taken_from():
+    opt = Minimizer(X0)
+    for _ in range(40):
+        opt.tell(*rosenbrock(opt.ask()))
+    early = opt.result.state
+    kept = pickle.dumps(early)
+    while (x := opt.ask()) is not None:
+        opt.tell(*rosenbrock(x))
+    assert opt.result.nit > early.nit
+    assert pickle.dumps(early) == kept
+
+
 @pytest.mark.parametrize("most", [1, 2, 7])
 def test_as_many_points_are_asked_for_as_maxfev_says(most):
     opt, count = Minimizer(X0, maxfev=most), 0
