@@ -41,7 +41,7 @@ TESTS = {  # the fast ones of a module, or of its wing
         "history": "reports batch_calls batch",
         "messages": "mistakes reports structure",
         "minimize": "mistakes reports minimize structure progress differences",
-        "minimizer": "mistakes faults options reports going_on differences ends",
+        "minimizer": "mistakes faults options reports going_on minimize differences ends",
         "multistart": "multistart progress",
         "objective": "mistakes minimize differences structure",
         "options": "options mistakes differences",
