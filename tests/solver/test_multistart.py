@@ -172,24 +172,20 @@ def test_separation_where_all_starts_agree(slope, count):
     assert found.n_minima == count
 
 
-DELTAS = {
-    "by default": ({}, 0.05 / 8),
-    "auto": ({"delta0": "auto"}, 0.05 / 8),
-    "a number": ({"delta0": 0.3}, 0.3),
-    "an array": ({"delta0": np.array([0.3])}, 0.3),
-}
-
-
-@pytest.mark.parametrize("name", DELTAS)
-def test_the_first_step_sizes(name):
+@pytest.mark.parametrize(
+    ("n", "given"),
+    [(1, None), (2, None), (2, "auto"), (1, 0.3), (2, np.array([0.3, 0.2]))],
+    ids=str,
+)
+def test_the_first_step_sizes(n, given):
     """By default they are a tenth of the distance of the starts."""
-    given, delta0 = DELTAS[name]
-    fun = lambda x: ((x**2).sum(), 2 * x)
-    starts = {"bounds": [(0, 0.5)], "n_starts": 8, "jac": True, "rng": 0, "maxiter": 9}
-    runs = multistart(fun, **starts, **given).runs
+    delta0 = 0.1 * 0.5 * 8 ** (-1 / n) if given is None or isinstance(given, str) else given
+    fun = lambda x: (((x - 0.3) ** 2).sum(), 2 * x - 0.6)
+    options = {"bounds": [(0, 0.5)] * n, "jac": True, "maxiter": 1}
+    runs = multistart(fun, n_starts=8, rng=0, delta0=given, **options).runs
     for x0, x in zip(runs.x0, runs.x, strict=True):
-        alone = minimize_rprop(fun, x0, jac=True, bounds=[(0, 0.5)], delta0=delta0, maxiter=9)
-        np.testing.assert_array_equal(x, alone.x)
+        np.testing.assert_array_equal(x, minimize_rprop(fun, x0, delta0=delta0, **options).x)
+        assert (x != minimize_rprop(fun, x0, **options).x).any()
 
 
 def test_gradients_of_many_may_come_apart():
