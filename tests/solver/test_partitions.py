@@ -134,7 +134,7 @@ def test_a_map_that_loses_results(name):
 
 def test_a_map_that_returns_nothing():
     fun = sum_over(logistic, split(5), map=lambda task, items: None)
-    with pytest.raises(ValueError, match="map must return .* in an iterable; got None"):
+    with pytest.raises(ValueError, match=r"map must return .* in an iterable; got None"):
         fun(np.zeros(COLUMNS))
 
 
