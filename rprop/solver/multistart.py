@@ -169,8 +169,8 @@ def check(options: dict[str, Any], door: str) -> None:
             "state cannot be given, as multistart starts anew: go on from result.state with "
             "minimize_rprop, or with each of result.runs.state"
         )
-    extra = {"keep_shape": False} if door == "many" else {}
-    if names := unknown(options, defaults(door) | extra):
+    extra = ["keep_shape"] if door == "many" else []
+    if names := unknown(options, [*defaults(door), *extra]):
         raise TypeError(f"multistart got unknown options: {names}")
 
 
@@ -313,7 +313,8 @@ def sample(bounds: Any, n_starts: int | None, rng: Any, sampling: str) -> tuple[
     else:
         unit = engine.random(count)
     width = upper - lower
-    return np.clip(lower + unit * width, lower, upper), np.where(width > 0, width, 1)
+    # As `unit` is below 1, rounding leads no start beyond a bound.
+    return lower + unit * width, np.where(width > 0, width, 1)
 
 
 def span(starts: Array) -> Array:

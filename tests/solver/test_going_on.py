@@ -146,6 +146,18 @@ def test_a_loss_that_became_unusable():
     assert (broken.status, broken.success, broken.nfev) == (3, False, 1)
 
 
+def test_a_state_of_a_batch_is_refused():
+    batch = minimize_batch(parabola, np.ones((3, 2)), args=(3.0,), return_state=True)
+    hint = "which is that of a batch: minimize_batch goes on with it"
+    with pytest.raises(TypeError, match=f"the state of an earlier result; got .*{hint}"):
+        minimize_rprop(rosenbrock, None, jac=True, state=batch.state)
+    for state in ((), (1,)):
+        with pytest.raises(TypeError, match=r"the state of an earlier result; got \(.*\)$"):
+            minimize_rprop(rosenbrock, None, jac=True, state=state)
+    with pytest.raises(ValueError, match="state must be of one run; got that of a batch"):
+        minimize_rprop(rosenbrock, None, jac=True, state=batch.state[0])
+
+
 @pytest.mark.parametrize("fun", FUNCTIONS)
 @pytest.mark.parametrize("options", WAYS, ids=str)
 def test_ask_and_tell_is_the_same_run(fun, options):
@@ -193,6 +205,28 @@ def test_gradients_may_come_in_one_buffer_and_as_whole_numbers():
     assert whole.result.jac.dtype == float
 
 
+def test_a_state_is_not_changed_by_the_run_it_was_taken_from():
+    opt = Minimizer(X0)
+    for _ in range(40):
+        opt.tell(*rosenbrock(opt.ask()))
+    early = opt.result.state
+    kept = pickle.dumps(early)
+    while (x := opt.ask()) is not None:
+        opt.tell(*rosenbrock(x))
+    assert opt.result.nit > early.nit
+    assert pickle.dumps(early) == kept
+
+
+def test_optimality_is_that_of_the_best_point():
+    opt, behind = Minimizer(X0), 0
+    while (x := opt.ask()) is not None:
+        loss, gradient = rosenbrock(x)
+        opt.tell(loss, gradient)
+        assert opt.result.optimality == abs(opt.result.jac).max()
+        behind += loss > opt.result.fun
+    assert behind
+
+
 @pytest.mark.parametrize("most", [1, 2, 7])
 def test_as_many_points_are_asked_for_as_maxfev_says(most):
     opt, count = Minimizer(X0, maxfev=most), 0
@@ -218,6 +252,9 @@ def test_the_time_of_a_run_leaves_out_where_it_was_pickled(monkeypatch):
     clock.now = 50.0
     opt = pickle.loads(kept)
     assert opt.result.execution_time == 5
+    clock.now = 51.0
+    opt.tell(*rosenbrock(opt.ask()))
+    assert not opt.done  # it has spent no more than it may
     clock.now = 51.5
     while (x := opt.ask()) is not None:
         opt.tell(*rosenbrock(x))

@@ -98,3 +98,12 @@ def test_tensors_that_require_grad():
         minimize_rprop(both, x0, jac=True)
     with pytest.raises(TypeError, match=r"the loss must be numbers; got Tensor.*detach"):
         minimize_rprop(lambda x: (x0**2).sum(), [1.0, 2.0])
+
+
+def test_a_complex_start():
+    """The real part is taken, and a warning says so."""
+    expected = minimize_rprop(both, [-1.2, 1.0], jac=True)
+    with pytest.warns(RuntimeWarning, match="x0 is complex; its imaginary part is discarded"):
+        found = minimize_rprop(both, [-1.2 + 3j, 1.0], jac=True)
+    np.testing.assert_array_equal(found.x, expected.x)
+    assert found.nfev == expected.nfev

@@ -1,5 +1,8 @@
+import contextlib
 import multiprocessing
+import re
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -54,8 +57,8 @@ def test_the_result_is_that_of_the_best_run(vectorized):
     assert result.fun == min(result.runs.fun)
     assert (result.nfev, result.njev) == (sum(result.runs.nfev), sum(result.runs.njev))
     assert len(repr(result)) < 2000
-    result.x[...] = np.nan
-    assert np.isfinite(result.runs.x).all()
+    result.x[...] = result.jac[...] = np.nan
+    assert np.isfinite([result.runs.x, result.runs.jac]).all()
 
 
 def camel(X):
@@ -99,6 +102,21 @@ def test_the_result_does_not_depend_on_workers():
     assert (other.runs.x0 != expected.runs.x0).any()
 
 
+@pytest.mark.parametrize(("workers", "processes"), [(2, 2), (np.int64(3), 3), (-1, None)])
+def test_how_many_processes_work(monkeypatch, workers, processes):
+    asked = []
+
+    def pool(count):
+        asked.append(count)
+        return contextlib.nullcontext(SimpleNamespace(imap=map))
+
+    monkeypatch.setattr(multiprocessing, "Pool", pool)
+    found = multistart(wells, BOX, 4, jac=True, rng=3, workers=workers)
+    assert asked == [processes]
+    equal(multistart(wells, BOX, 4, jac=True, rng=3, workers=1), found)
+    assert len(asked) == 1
+
+
 @pytest.mark.filterwarnings("ignore:os.fork:RuntimeWarning")  # if JAX has been imported
 def test_workers_as_a_number():
     expected = multistart(wells, BOX, 4, jac=True, rng=3)
@@ -106,9 +124,10 @@ def test_workers_as_a_number():
 
 
 @pytest.mark.parametrize("sampling", ["sobol", "latinhypercube"])
-@pytest.mark.parametrize("count", [1, 5, 16])
+@pytest.mark.parametrize("count", [1, 5, 16, None])
 def test_starts_are_the_sample_of_scipy(sampling, count):
     result = multistart(wells, BOX, count, vectorized=True, rng=7, sampling=sampling)
+    count = 64 if count is None else count
     if sampling == "sobol":
         sample = qmc.Sobol(2, rng=7).random_base2(int(np.ceil(np.log2(count))))[:count]
     else:
@@ -126,6 +145,53 @@ def test_given_starts():
     np.testing.assert_array_equal(result.runs.minimum, [0, 1, 1])
     free = minimize_batch(wells, result.runs.x0)
     np.testing.assert_array_equal(result.runs.x, free.x)
+
+
+NEAR = np.array([0.0, 0.0009, 0.0018, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("starts", "given"),
+    [(3 + 2 * NEAR, {}), (3 + NEAR / 2, {}), ([0, 0.25, 0.51, 1], {"separation": 0.25})],
+)
+def test_minima_are_apart_by_more_than_the_separation(starts, given):
+    """A thousandth of the range by default; the first point of a minimum decides."""
+    X0 = np.reshape(starts, (4, 1))
+    ended = multistart(lambda X: (X[:, 0], 0 * X), X0=X0, vectorized=True, **given)
+    np.testing.assert_array_equal(ended.runs.minimum, [0, 0, 1, 2])
+
+
+@pytest.mark.parametrize(("slope", "count"), [(0.9e-3, 1), (1.5e-3, 2)])
+def test_separation_where_all_starts_agree(slope, count):
+    def fun(x):  # a valley along y = slope * x
+        rest = x[1] - slope * x[0]
+        return rest**2, 2 * rest * np.array([-slope, 1])
+
+    found = multistart(fun, X0=[[0, 1], [1, 1]], jac=True, separation=[9, 1e-3], basis=None)
+    assert found.runs.success.all()
+    assert found.n_minima == count
+
+
+@pytest.mark.parametrize(
+    ("n", "given"),
+    [(1, None), (2, None), (2, "auto"), (1, 0.3), (2, np.array([0.3, 0.2]))],
+    ids=str,
+)
+def test_the_first_step_sizes(n, given):
+    """By default they are a tenth of the distance of the starts."""
+    delta0 = 0.1 * 0.5 * 8 ** (-1 / n) if given is None or isinstance(given, str) else given
+    fun = lambda x: (((x - 0.3) ** 2).sum(), 2 * x - 0.6)
+    options = {"bounds": [(0, 0.5)] * n, "jac": True, "maxiter": 1}
+    runs = multistart(fun, n_starts=8, rng=0, delta0=given, **options).runs
+    for x0, x in zip(runs.x0, runs.x, strict=True):
+        np.testing.assert_array_equal(x, minimize_rprop(fun, x0, delta0=delta0, **options).x)
+        assert (x != minimize_rprop(fun, x0, **options).x).any()
+
+
+def test_gradients_of_many_may_come_apart():
+    expected = multistart(wells, BOX, 8, vectorized=True, rng=1)
+    loss, jac = (lambda X: wells(X)[0]), (lambda X: wells(X)[1])
+    equal(multistart(loss, BOX, 8, vectorized=True, rng=1, jac=jac), expected)
 
 
 def test_separation_of_each_variable():
@@ -160,6 +226,9 @@ def test_what_is_asked_for_is_kept(vectorized):
     end = minimize_rprop(wells, None, jac=True, state=found.state)
     assert end.success
     assert end.fun <= found.fun
+    assert all(state.here.x.base is None for state in found.runs.state)  # none keeps the others
+    one = multistart(wells, BOX, 1, jac=True, vectorized=vectorized, rng=1, **given)
+    assert len(one.runs.state) == len(one.runs.allvecs) == len(one.runs.history) == 1
     bare = multistart(wells, BOX, 8, jac=True, vectorized=vectorized, rng=1, maxiter=7)
     assert not {"history", "allvecs", "state"} & (set(bare) | set(bare.runs))
 
@@ -219,24 +288,34 @@ def test_an_exception_carries_what_was_found(vectorized, error):
 def test_nothing_was_found_before_an_exception():
     with pytest.raises(ZeroDivisionError) as caught:
         multistart(lambda x: 1 / 0, BOX, 8, jac=True)
-    assert getattr(caught.value, "result", None) is None
+    assert caught.value.result is None
 
 
 def test_fun_cannot_end_the_search_by_accident():
-    def fun(x):
-        raise StopIteration
+    losses = []
 
-    with pytest.raises(RuntimeError, match="fun raised StopIteration"):
+    def fun(x):
+        if len(losses) == 5:
+            raise StopIteration
+        losses.append(wells(x)[0])
+        return wells(x)
+
+    with pytest.raises(RuntimeError, match="fun raised StopIteration") as caught:
         multistart(fun, BOX, 8, jac=True)
+    assert caught.value.result.nfev == 5
+    assert caught.value.result.fun == min(losses)
 
 
 def test_one_bar_for_all_starts(capsys):
-    multistart(wells, BOX, 8, jac=True, rng=1, progress=True, disp=True)
+    multistart(wells, BOX, 8, jac=True, rng=1)
+    assert capsys.readouterr() == ("", "")
+    found = multistart(wells, BOX, 8, jac=True, rng=1, progress=True, disp=True)
     out, err = capsys.readouterr()
     assert out.count("Current function value") == 1
     assert "8/8" in err or "8 start" in err
     last = err.rsplit("\r", 1)[-1]
     assert last.endswith("\n")
+    assert re.search(f"loss.{found.fun:.6g}\\b", last)  # the lowest by now
     multistart(wells, BOX, 8, vectorized=True, rng=1, progress=True, disp=True)
     assert capsys.readouterr().out.count("Current function value") == 1
 
@@ -249,13 +328,14 @@ def test_arguments_are_shared_by_all_starts():
         assert table.shape == (4, 3)
         return wells(X)
 
-    multistart(fun, BOX, 4, args=(np.zeros((4, 3)),), vectorized=True)
+    multistart(fun, BOX, 4, args=(np.zeros((4, 3)),), vectorized=True, keep_shape=True)
 
 
-def test_a_fixed_variable_and_failures():
+@pytest.mark.parametrize("bad", [np.nan, -np.inf])
+def test_a_fixed_variable_and_failures(bad):
     def fun(x):
         loss, gradient = wells(x)
-        return (np.nan if x[0] > 0 else loss), gradient
+        return (bad if x[0] > 0 else loss), gradient
 
     result = multistart(fun, Bounds([-2, 1], [2, 1]), 8, jac=True, rng=0)
     runs = result.runs
@@ -265,7 +345,7 @@ def test_a_fixed_variable_and_failures():
     assert not runs.success[failed].any()
     assert (runs.minimum[failed] == -1).all()
     assert result.n_minima == 1
-    assert np.isnan(runs.fun[-1])
+    assert not np.isfinite(runs.fun[-1])
     assert np.isfinite(result.fun)
 
 
@@ -282,6 +362,7 @@ BAD = {
     "half": ({"n_starts": 2.5}, "n_starts must be a positive integer; got 2.5"),
     "nothing": ({"bounds": None}, "bounds or X0 must be given"),
     "infinite": ({"bounds": [(0, None)]}, "bounds must be finite unless X0 is given"),
+    "below": ({"bounds": [(0, 1), (None, 0)]}, "bounds must be finite unless X0 is given"),
     "sampling": ({"sampling": "grid"}, "sampling must be one of sobol, latinhypercube; got 'grid'"),
     "separation": ({"separation": -1}, "separation must be a number that is not negative; got -1"),
     "separations": ({"separation": [1, 2, 3]}, r"separation must broadcast.*\(2,\).*\(3,\)"),
@@ -292,6 +373,9 @@ BAD = {
     "few workers": ({"workers": -2}, "workers must be a positive number of processes.*got -2"),
     "state": ({"state": None}, r"state cannot be given.*minimize_rprop.*result\.runs\.state"),
     "option": ({"gtoll": 1}, r"multistart got unknown options: gtoll \(did you mean gtol\?\)"),
+    "of one": ({"vectorized": True, "eps": 1e-8}, "multistart got unknown options: eps"),
+    "of many": ({"keep_shape": True}, "multistart got unknown options: keep_shape"),
+    "delta0": ({"delta0": "small"}, "delta0 must be 'auto' or positive numbers; got 'small'"),
     "in_axes": ({"vectorized": True, "in_axes": 0}, "multistart got unknown options: in_axes"),
     "empty": ({"X0": np.zeros((0, 2))}, "X0 must hold at least one start"),
     "flat": ({"X0": np.zeros(2)}, r"shape \(n_starts, n\); got shape \(2,\)"),

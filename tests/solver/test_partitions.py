@@ -132,6 +132,31 @@ def test_a_map_that_loses_results(name):
         fun(np.zeros(COLUMNS))
 
 
+def test_a_map_that_returns_nothing():
+    fun = sum_over(logistic, split(5), map=lambda task, items: None)
+    with pytest.raises(ValueError, match=r"map must return .* in an iterable; got None"):
+        fun(np.zeros(COLUMNS))
+
+
+def test_a_map_that_is_late():
+    """What was left by an evaluation that failed is no part of the next one."""
+    left = []
+
+    def late(task, items):
+        left.extend(task(item) for item in items)
+        return [left.pop(0) for _ in items[1:]]
+
+    fun = sum_over(lambda x, part: (part, [part]), [1.0, 2.0], late)
+    with pytest.raises(ValueError, match="none for 1"):
+        fun(np.zeros(1))
+    message = "this evaluation, number 1; got one of partition 1 from number 0: empty what `map`"
+    with pytest.raises(ValueError, match=message):
+        fun(np.zeros(1))
+    left.clear()
+    with pytest.raises(ValueError, match="none for 1"):
+        fun(np.zeros(1))
+
+
 def test_no_map_can_take_partitions_away():
     def greedy(task, items):
         with suppress(AttributeError):
