@@ -115,6 +115,16 @@ def test_without_ftol_it_is_not_asked_how_long_a_run_has_waited(ftol, status):
     assert (run.status, run.search.phase) == (status, 0)
 
 
+@pytest.mark.parametrize("lowest", [-1024.0, 1024.0])
+def test_a_fall_counts_relative_to_the_size_of_the_lowest_loss(lowest):
+    _, ours = settings_of({"ftol": 2.0**-10}, 1, None)
+    run = begun(lambda x: (np.float64(lowest), np.ones(1)), np.array([1.0]), None, ours)
+    for level, waits in ((lowest + 1, 8), (np.nextafter(lowest + 1, np.inf), 0)):
+        run.level, run.waits = np.float64(level), np.int32(7)
+        stopping.wait(run, ours)
+        assert run.waits == waits
+
+
 @pytest.mark.parametrize("delta", [0.5, np.nextafter(0.5, 1)])
 def test_within_xtol_is_equal_to_it(delta):
     _, ours = settings_of({"delta0": 0.5, "gtol": 0.0, "xtol": 0.5}, 1, None)
@@ -201,6 +211,7 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0, blocked):
     while run.nit < 3 or (run.here.x[0] == run.best.x[0]).all():
         engine.advance(run, lambda _, x: evaluate(valley, x), ours)
     run.blocked, run.level = np.array([blocked, True, False]), run.level + 1
+    run.gtol = np.full(3, 2.0**-60)  # as given before
     run.search = run.search._replace(phase=np.full(3, SHRINK))
     fun, jac = evaluate(valley, run.best.x)
     other = turned(run.best.x[1])
@@ -210,6 +221,7 @@ def test_only_the_rows_with_another_loss_begin_anew(delta0, blocked):
     assert changed.tolist() == [False, True, False]
     assert rest.status.tolist() == [RUNNING, RUNNING, 3]
     assert rest.blocked.tolist() == [blocked, False, False]
+    assert rest.gtol.tolist()[:2] == [2.0**-60, 1e-8 * min(1, rest.steep[1])]
     np.testing.assert_array_equal(rest.search.phase[0], run.search.phase[0])
     assert rest.search.phase[1] == (delta0 is None)
     for name in ("here", "last", "best"):
