@@ -142,16 +142,25 @@ def leave(directions: Directions, u: Array) -> Array:
 def carry(directions: Directions, delta: Array) -> Array:
     """Turn step sizes along the axes into step sizes along the directions."""
     v, whole = split(directions)
-    along = np.sqrt(times(v * v, delta * delta)).astype(delta.dtype)
+    part, exponent = shrunk(delta, v.dtype)
+    along = np.ldexp(np.sqrt(times(v * v, part * part)), exponent).astype(delta.dtype)
     return along if whole else np.concatenate([along, delta], axis=-1)
+
+
+def shrunk(delta: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Divide by a power of two, so that squares are numbers; return its exponent, too."""
+    exponent: Array = np.frexp(delta.max(axis=-1, initial=0, keepdims=True))[1]
+    return np.ldexp(delta.astype(dtype), -exponent), exponent
 
 
 def lengths(directions: Directions, delta: Array) -> Array:
     """Turn step sizes along the directions into step sizes along the axes."""
     v, whole = split(directions)
     k = v.shape[-2]
-    squares = mix(delta[..., :k] ** 2, v * v)
-    return np.sqrt(squares if whole else squares + delta[..., k:] ** 2)
+    part, exponent = shrunk(delta, v.dtype)
+    part *= part
+    squares = mix(part[..., :k], v * v)
+    return np.ldexp(np.sqrt(squares if whole else squares + part[..., k:]), exponent)
 
 
 def learn(directions: Directions, move: Array, change: Array, says: Array) -> Directions:
@@ -229,14 +238,17 @@ def renew(
     vectors, values = eigenvectors(memory, weights, k, pinned)
     vectors = vectors.astype(old.dtype, order="C", copy=False)  # one layout: bits depend on it
     delta = state.delta.astype(old.dtype)
+    part, exponent = shrunk(delta, old.dtype)
+    part *= part
     turn = np.matmul(old, transposed(vectors))
-    squares = mix(delta[..., :k] ** 2, turn * turn)
+    squares = mix(part[..., :k], turn * turn)
     if not whole:
         new = np.matmul(transposed(turn), old)
         new -= vectors
         new *= new
-        squares = squares + times(new, delta[..., k:] ** 2)
-    carried, curved = np.sqrt(squares), values > 0
+        squares = squares + times(new, part[..., k:])
+    carried = np.ldexp(np.sqrt(squares), exponent)
+    curved = values > NOTHING * np.abs(values).max(axis=-1, keepdims=True)
     way = np.abs(times(vectors, slope)) / np.where(curved, values, 1)
     drawn = np.fmin(np.fmax(way, DRAWN[0] * carried), DRAWN[1] * carried)  # NaN says nothing
     delta[..., :k] = np.where(curved, drawn, carried)

@@ -312,14 +312,20 @@ def sample(bounds: Any, n_starts: int | None, rng: Any, sampling: str) -> tuple[
         unit = engine.random_base2(int(count - 1).bit_length())[:count]
     else:
         unit = engine.random(count)
-    width = upper - lower
-    # As `unit` is below 1, rounding leads no start beyond a bound.
-    return lower + unit * width, np.where(width > 0, width, 1)
+    # Of halves, as the whole may be more than a float holds; those of the least floats are 0.
+    starts = 2 * (lower / 2 + unit * (upper / 2 - lower / 2))
+    return np.clip(starts, lower, upper), apart(lower, upper)
 
 
 def span(starts: Array) -> Array:
     """Return the range of the starts in each variable; 1 where they agree."""
-    width = starts.max(axis=0) - starts.min(axis=0)
+    return apart(starts.min(axis=0), starts.max(axis=0))
+
+
+def apart(low: Array, high: Array) -> Array:
+    """Return a finite distance; 1 where it is 0."""
+    with np.errstate(over="ignore"):
+        width = np.minimum(high - low, np.finfo(low.dtype).max)
     return np.where(width > 0, width, 1)
 
 

@@ -394,3 +394,19 @@ def test_bad_input(name):
     given = {"fun": wells, "bounds": BOX, "n_starts": 4, "jac": True, **given}
     with pytest.raises((TypeError, ValueError), match=message):
         multistart(**given)
+
+
+@pytest.mark.parametrize("largest", [1.7e308, 1e-300])
+def test_bounds_as_far_apart_as_floats_can_be(largest):
+    points = []
+
+    def fun(x):
+        points.append(x.copy())
+        return float(np.log1p(abs(x)).sum()), np.sign(x) / (1 + abs(x))
+
+    multistart(fun, [(-largest, largest)] * 2, 8, jac=True, rng=0, maxiter=1)
+    assert (np.abs(points) <= largest).all()
+    if largest > 1:  # all over the box
+        starts = np.array(points)
+        assert (starts.min(axis=0) < -largest / 4).all()
+        assert (starts.max(axis=0) > largest / 4).all()

@@ -294,3 +294,20 @@ def test_the_size_of_the_loss_is_that_of_the_loss_gone_on_with():
         )
     assert late.success
     np.testing.assert_allclose(late.x, 1, atol=1e-3)
+
+
+@pytest.mark.parametrize("n", [2, 60])
+@pytest.mark.parametrize(
+    ("size", "dtype"), [(1e200, float), (1e-200, float), (1e25, np.float32), (1e-30, np.float32)]
+)
+def test_no_size_of_the_start_is_too_large_or_small_to_be_squared(size, dtype, n):
+    points = []
+
+    def fun(x):
+        points.append(x)
+        return float(np.log1p(abs(x) / size).sum()), np.sign(x) / (size + abs(x))
+
+    x0 = (size * np.cos(np.arange(1, n + 1))).astype(dtype)
+    result = minimize_rprop(fun, x0, jac=True, maxiter=60)
+    assert np.isfinite(points).all()
+    assert result.fun < 1e-2
