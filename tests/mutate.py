@@ -59,7 +59,7 @@ TESTS = {  # the fast ones of a module, or of its wing
     "rule": {
         "": "step_arguments step_out variants step settings mistakes reference trees step_large",
         "arrays": "arrays",
-        "blocks": "step_large settings blocks",
+        "blocks": "step_large settings blocks step_out",
         "compiled": "compiled",
         "trees": "trees",
     },

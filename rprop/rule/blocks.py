@@ -164,7 +164,7 @@ def program(
     home: dict[int, int] = {}  # the place that a value has instead of its own
     for old, result, target in zip(OLD, results, targets, strict=True):
         value = result.place
-        if result.dtype == places[target] and last.get(old, 0) <= written[value]:
+        if last.get(old, 0) <= written[value]:
             home[value] = target
         else:
             last[value] = len(calls)

@@ -1,6 +1,7 @@
 """Large arrays are stepped block by block, and to the bit as in one piece."""
 
 import tracemalloc
+from concurrent import futures
 
 import numpy as np
 import pytest
@@ -91,3 +92,17 @@ def test_no_memory_but_the_results():
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         assert peak <= extra + 8 * 2**20
+
+
+@pytest.mark.parametrize(
+    ("threads", "size", "workers"), [("", 9, []), ("1", 9, []), ("3", 9, [3]), ("9", 4, [4])]
+)
+def test_as_many_threads_as_asked_for_and_worth_it(monkeypatch, threads, size, workers):
+    asked, pool = [], futures.ThreadPoolExecutor
+    monkeypatch.setattr(futures, "ThreadPoolExecutor", lambda n: asked.append(n) or pool(n))
+    monkeypatch.setenv("RPROP_NUM_THREADS", threads)
+    monkeypatch.setattr(blocks, "SHARE", SIZE)
+    params, grads, state = problem(0, np.float64, (size * SIZE,))
+    expected = whole(params, grads, state)
+    assert bits(*rprop_step(params, grads, state)) == bits(*expected)
+    assert asked == workers

@@ -164,3 +164,12 @@ def test_other_threads_leave_signals_alone():
     thread.start()
     thread.join()
     assert handlers == [signal.getsignal(signal.SIGINT)]
+
+
+def test_a_handler_that_was_not_set_from_python_is_left_alone(monkeypatch):
+    handler = signal.getsignal(signal.SIGINT)
+    monkeypatch.setattr(signal, "getsignal", lambda number: None)
+    with blocks.uninterrupted():
+        pass
+    monkeypatch.undo()
+    assert signal.getsignal(signal.SIGINT) is handler
