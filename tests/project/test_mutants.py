@@ -3,12 +3,9 @@
 import sys
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 
 
-@pytest.mark.exhaustive
 def test_every_edit_that_is_explained_can_still_be_made(monkeypatch):
     monkeypatch.syspath_prepend(str(ROOT / "tests"))
     import mutate
