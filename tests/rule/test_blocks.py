@@ -95,7 +95,8 @@ def test_no_memory_but_the_results():
 
 
 @pytest.mark.parametrize(
-    ("threads", "size", "workers"), [("", 9, []), ("1", 9, []), ("3", 9, [3]), ("9", 4, [4])]
+    ("threads", "size", "workers"),
+    [("", 9, []), ("1", 9, []), ("2", 9, [2]), ("3", 9, [3]), ("9", 4, [4])],
 )
 def test_as_many_threads_as_asked_for_and_worth_it(monkeypatch, threads, size, workers):
     asked, pool = [], futures.ThreadPoolExecutor
