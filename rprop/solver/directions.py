@@ -142,25 +142,26 @@ def leave(directions: Directions, u: Array) -> Array:
 def carry(directions: Directions, delta: Array) -> Array:
     """Turn step sizes along the axes into step sizes along the directions."""
     v, whole = split(directions)
-    part, exponent = shrunk(delta, v.dtype)
-    along = np.ldexp(np.sqrt(times(v * v, part * part)), exponent).astype(delta.dtype)
+    squares, exponent = squared(delta, v.dtype)
+    along = np.ldexp(np.sqrt(times(v * v, squares)), exponent).astype(delta.dtype)
     return along if whole else np.concatenate([along, delta], axis=-1)
 
 
-def shrunk(delta: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
-    """Divide by a power of two, so that squares are numbers; return its exponent, too."""
+def squared(delta: Array, dtype: np.dtype[Any]) -> tuple[Array, Array]:
+    """Square what was divided by a power of two, so that squares are numbers; return its exponent."""
     exponent: Array = np.frexp(delta.max(axis=-1, initial=0, keepdims=True))[1]
-    return np.ldexp(delta.astype(dtype), -exponent), exponent
+    part = np.ldexp(delta.astype(dtype), -exponent)
+    part *= part
+    return part, exponent
 
 
 def lengths(directions: Directions, delta: Array) -> Array:
     """Turn step sizes along the directions into step sizes along the axes."""
     v, whole = split(directions)
     k = v.shape[-2]
-    part, exponent = shrunk(delta, v.dtype)
-    part *= part
-    squares = mix(part[..., :k], v * v)
-    return np.ldexp(np.sqrt(squares if whole else squares + part[..., k:]), exponent)
+    squares, exponent = squared(delta, v.dtype)
+    total = mix(squares[..., :k], v * v)
+    return np.ldexp(np.sqrt(total if whole else total + squares[..., k:]), exponent)
 
 
 def learn(directions: Directions, move: Array, change: Array, says: Array) -> Directions:
@@ -238,16 +239,15 @@ def renew(
     vectors, values = eigenvectors(memory, weights, k, pinned)
     vectors = vectors.astype(old.dtype, order="C", copy=False)  # one layout: bits depend on it
     delta = state.delta.astype(old.dtype)
-    part, exponent = shrunk(delta, old.dtype)
-    part *= part
+    squares, exponent = squared(delta, old.dtype)
     turn = np.matmul(old, transposed(vectors))
-    squares = mix(part[..., :k], turn * turn)
+    total = mix(squares[..., :k], turn * turn)
     if not whole:
         new = np.matmul(transposed(turn), old)
         new -= vectors
         new *= new
-        squares = squares + times(new, part[..., k:])
-    carried = np.ldexp(np.sqrt(squares), exponent)
+        total = total + times(new, squares[..., k:])
+    carried = np.ldexp(np.sqrt(total), exponent)
     curved = values > NOTHING * np.abs(values).max(axis=-1, keepdims=True)
     way = np.abs(times(vectors, slope)) / np.where(curved, values, 1)
     drawn = np.fmin(np.fmax(way, DRAWN[0] * carried), DRAWN[1] * carried)  # NaN says nothing

@@ -168,7 +168,7 @@ def absorb_trial(
     size = np.maximum(run.scale, np.abs(here.fun))
     enough = (settings.exact + settings.ftol) * size
     against = active & opposes & lower
-    # Differences know slopes to half the digits: a little lower, it says that they know no more.
+    # Differences know slopes to half the digits: a loss a little lower against them is no proof.
     known = settings.exact if settings.cost == 1 else settings.exact**0.5
     code = pick(against & (fell > (known + settings.ftol) * size), WRONG, nothing)
     little = found & proves & (fell <= enough)

@@ -100,7 +100,7 @@ def every(name: str, value: Any) -> int:
 
 
 def choice(*known: str) -> Callable[[str, Any], str]:
-    """Check an option that is a name or None."""
+    """Check an option that is a name where it is given."""
 
     def check(name: str, value: Any) -> str:
         if not isinstance(value, str) or value not in known:
