@@ -2,8 +2,8 @@
 
 Rprop sees one coordinate at a time, so a valley across the axes is invisible to it. Here the
 coordinates are the slopes along k directions, the eigenvectors of an estimate M of the Hessian, and
-what is left along the axes. M is the sum of what the symmetric rank-one formula adds for each
-move s that changed the gradient by y:
+what is left. M is the sum of what the symmetric rank-one formula adds for each move s that changed
+the gradient by y:
 
     M ← M + r rᵀ / (rᵀ s),   r = y - M s,   from M = 0 [1]_.
 
@@ -12,6 +12,10 @@ from there on, how long steps are is the business of the rule.
 Pairs (s, y) are collected and taken in when the directions are renewed, every few moves; where there
 are more variables than directions, M is kept as the k eigenpairs of largest magnitude, so that a
 step costs O(n k) and no matrix of n rows and columns is ever made.
+
+What is left moves along the axes, every coordinate with its own Δ. But where all of them bend alike,
+M begins with their curvature γ instead of 0, so that small eigenvalues are kept, too, and what is
+left is one more direction: that of its slope.
 
 References
 ----------
@@ -43,35 +47,29 @@ __all__ = [
     "slopes_along",
 ]
 
-MOST, LEAST = 50, 5  # directions
+MOST, LEAST = 40, 5  # directions
 MEMORY = 200_000  # numbers that directions may take: with more variables there are fewer of them
 APART = 1e-3  # the part of the changes of slope against moves up to which axes are good enough
-PERIOD = 5, 10  # moves between two renewals: n, within these
+PERIOD = 5  # moves between two renewals
+ALIKE = 0.8  # the cosine between sizes of moves and of changes of slope that counts as such
 PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
-ALIKE = 1e-10  # the part of the squares of vectors below which they depend on each other
+DEPENDENT = 1e-10  # the part of the squares of vectors below which they depend on each other
 DRAWN = 0.1, 2  # times Δ: how far it is drawn to the zero of the slope along a new direction
 BLOCK = 2048  # coordinates at a time, so that temporaries stay in the cache
 NOTHING = 1e-12  # the part of the largest eigenvalue below which one says nothing
 
 
-def sizes(n: int) -> tuple[int, int]:
-    """Return how many directions there are and how many moves until they are renewed."""
-    most = max(LEAST, min(MOST, MEMORY // max(n, 1)))
-    return min(n, most), min(max(n, PERIOD[0]), PERIOD[1])
-
-
 def axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Directions:
     """Begin with the axes, with nothing learned."""
     *many, n = shape
-    k, pairs = sizes(n)
+    k = min(n, max(LEAST, min(MOST, MEMORY // max(n, 1))))
     wide = np.result_type(dtype, np.float64)
     vectors = np.zeros((*many, k, n), wide)
     if k == n:
         vectors[...] = np.eye(n)
-    moves = np.zeros((*many, pairs, n), wide)
-    return Directions(
-        vectors, np.zeros((*many, k)), moves, moves.copy(), np.zeros(many, np.int32)[()]
-    )
+    moves = np.zeros((*many, PERIOD, n), wide)
+    none = np.zeros(many, np.int32)[()]
+    return Directions(vectors, np.zeros((*many, k)), none > 0, moves, moves.copy(), none)
 
 
 def adopt(run: Run, learned: bool) -> None:
@@ -168,14 +166,14 @@ def learn(directions: Directions, move: Array, change: Array, says: Array) -> Di
     """Collect a move and the change of the gradient over it, in the runs that it says something of."""
     if not in_any_run(says):
         return directions
-    vectors, values, moves, changes, collected = directions
+    moves, changes, collected = directions[-3:]
     if says.ndim == 0:
         moves[collected], changes[collected] = move, change
     else:
         rows = np.flatnonzero(says)
         places = rows, collected[rows]
         moves[places], changes[places] = move[rows], change[rows]
-    return Directions(vectors, values, moves, changes, collected + says.astype(np.int32))
+    return directions._replace(collected=collected + says.astype(np.int32))
 
 
 def is_due(directions: Directions) -> Array:
@@ -184,12 +182,17 @@ def is_due(directions: Directions) -> Array:
     return due
 
 
-def estimate(directions: Directions) -> tuple[Array, Array]:
-    """Return vectors and weights of the estimate of the Hessian, what was collected taken in."""
-    old, values, moves, changes, _ = directions
+def estimate(directions: Directions, level: Array) -> tuple[Array, Array]:
+    """Return vectors and weights that make the estimate of the Hessian of a multiple of the identity.
+
+    What was collected is taken in.
+    """
+    old, values, _, moves, changes, _ = directions
     k = old.shape[-2]
+    values = np.where(values != 0, values - level[..., None], 0)
     vectors = np.concatenate([old, changes], axis=-2)
     rests = vectors[..., k:, :]
+    rests -= level[..., None, None] * moves
     rests -= np.matmul(np.matmul(moves, transposed(old)) * values[..., None, :], old)
     weights, parts = np.zeros(rests.shape[:-1]), np.zeros(rests.shape[:-1] + rests.shape[-2:-1])
     least = PARALLEL * length(moves)
@@ -220,11 +223,12 @@ def transposed(vectors: Array) -> Array:
 
 
 def renew(
-    directions: Directions, state: RpropState, slope: Array, pinned: Array | None
+    directions: Directions, state: RpropState, slope: Array, pinned: Array | None, joins: bool
 ) -> tuple[Directions, RpropState]:
     """Turn to the eigenvectors of what was learned; Δ is carried over, signs are forgotten.
 
-    `pinned` are coordinates that bounds hold; they keep to themselves.
+    `pinned` are coordinates that bounds hold; they keep to themselves. Where it `joins`, what is
+    left may become one direction.
     """
     old, whole = split(directions)
     k = old.shape[-2]
@@ -233,11 +237,17 @@ def renew(
         stays = stays & on_their_own(directions)
     if stays.all():
         return directions._replace(collected=0 * directions.collected), state
-    memory, weights = estimate(directions)
+    level = 0 * directions.values.T[0]
+    if joins and not whole:
+        alike, level = bend(directions, pinned)
+        directions = directions._replace(joint=directions.joint | alike)
+        level = pick(directions.joint, level, 0 * level)
+    memory, weights = estimate(directions, level)
     if pinned is not None:
         memory = np.where(pinned[..., None, :], 0, memory)
     vectors, values = eigenvectors(memory, weights, k, pinned)
     vectors = vectors.astype(old.dtype, order="C", copy=False)  # one layout: bits depend on it
+    values = np.where(values != 0, values + level[..., None], 0)
     delta = state.delta.astype(old.dtype)
     squares, exponent = squared(delta, old.dtype)
     turn = np.matmul(old, transposed(vectors))
@@ -249,9 +259,15 @@ def renew(
         total = total + times(new, squares[..., k:])
     carried = np.ldexp(np.sqrt(total), exponent)
     curved = values > NOTHING * np.abs(values).max(axis=-1, keepdims=True)
-    way = np.abs(times(vectors, slope)) / np.where(curved, values, 1)
-    drawn = np.fmin(np.fmax(way, DRAWN[0] * carried), DRAWN[1] * carried)  # NaN says nothing
-    delta[..., :k] = np.where(curved, drawn, carried)
+    along = times(vectors, slope)
+    way = np.abs(along) / np.where(curved, values, 1)
+    delta[..., :k] = np.where(curved, draw(carried, way), carried)
+    if in_any_run(directions.joint):
+        rest = np.abs(slope - mix(along, vectors))
+        size = length(rest)
+        carried = np.ldexp(np.sqrt(squares[..., k:].sum(axis=-1)), exponent[..., 0])
+        joint = rest * (draw(carried, size / level) / size)[..., None]
+        delta[..., k:] = choose_by_run(directions.joint, joint, delta[..., k:])
     forgotten = RpropState(
         delta.astype(state.delta.dtype),
         0 * state.prev_sign,
@@ -263,6 +279,30 @@ def renew(
         renewed = choose_by_run(stays, directions, renewed)
         forgotten = choose_by_run(stays, state, forgotten)
     return renewed._replace(collected=0 * directions.collected), forgotten
+
+
+def draw(carried: Array, way: Array) -> Array:
+    """Draw step sizes to where slopes are 0; where NaN says nothing of that, they stay."""
+    drawn: Array = np.fmin(np.fmax(way, DRAWN[0] * carried), DRAWN[1] * carried)
+    return drawn
+
+
+def bend(directions: Directions, pinned: Array | None) -> tuple[Array, Array]:
+    """Tell where all coordinates of what is left bend alike, and how much the loss bends.
+
+    Then the sizes of moves and of the changes of slope over them are proportional.
+    """
+    v, parts = directions.vectors, []
+    for rows in directions.moves, directions.changes:
+        if pinned is not None:
+            rows = np.where(pinned[..., None, :], 0, rows)
+        parts.append(rows - np.matmul(np.matmul(rows, transposed(v)), v))
+    moves, changes = parts
+    product = np.vecdot(moves, changes).sum(axis=-1)
+    moves, changes = (np.vecdot(part, part, axis=-2) for part in parts)
+    square = changes.sum(axis=-1)
+    alike = np.sqrt(moves * changes).sum(axis=-1) > ALIKE * np.sqrt(moves.sum(axis=-1) * square)
+    return alike, square / np.where(product > 0, product, np.inf)
 
 
 def on_their_own(directions: Directions) -> Array:
@@ -303,7 +343,7 @@ def eigenvectors(
     else:
         # Their products tell as much as a QR factorisation would, in an eighth of the time.
         squares, turns = diagonalise(np.matmul(vectors, transposed(vectors)))
-        apart = squares > ALIKE * squares[..., -1:]
+        apart = squares > DEPENDENT * squares[..., -1:]
         sizes = np.sqrt(np.where(apart, squares, 1))
         parts = turns * (apart * sizes)[..., None, :]
         values, inner = diagonalise(np.matmul(transposed(parts) * weights[..., None, :], parts))

@@ -15,7 +15,7 @@ from rprop.rule import step as rule
 from rprop.rule.state import Array, RpropState
 from rprop.solver import directions, first_step, safeguard
 from rprop.solver.bounds import slope_at
-from rprop.solver.moves import secant
+from rprop.solver.moves import glide, secant
 from rprop.solver.per_run import (
     are_finite,
     as_items,
@@ -219,6 +219,10 @@ def step(run: Run, settings: Settings) -> tuple[Array, RpropState]:
     if settings.secant:
         assert run.last_along is not None
         secant(before, state, run.along, run.last_along, settings.variant.forgets)
+        if run.directions is not None and in_any_run(run.directions.joint):
+            k = run.directions.vectors.shape[-2]
+            fields = before.prev_update, *state[0:3:2], run.along, run.last_along
+            glide(run.directions.joint, *(f[..., k:] for f in fields), settings.step_sizes)
     if run.directions is not None:
         x = directions.leave(run.directions, state.prev_update)
         x += here.x
@@ -366,9 +370,13 @@ def renew(run: Run, due: Array, settings: Settings) -> None:
         some = type(run.directions)(*(part[rows] for part in run.directions))
         state = RpropState(*(part[rows] for part in run.state))
         new = directions.renew(
-            some, state, run.slope[rows], None if pinned is None else pinned[rows]
+            some,
+            state,
+            run.slope[rows],
+            None if pinned is None else pinned[rows],
+            settings.secant,
         )
-        for old, renewed in zip(run.directions[:2], new[0], strict=False):
+        for old, renewed in zip(run.directions[:3], new[0], strict=False):
             old[rows] = renewed
         run.directions = run.directions._replace(
             collected=np.where(due, np.int32(0), run.directions.collected)
@@ -379,7 +387,9 @@ def renew(run: Run, due: Array, settings: Settings) -> None:
         delta, prev_sign, prev_update = fields
         run.state = RpropState(delta, prev_sign, prev_update, run.state.prev_loss)
     else:
-        run.directions, run.state = directions.renew(run.directions, run.state, run.slope, pinned)
+        run.directions, run.state = directions.renew(
+            run.directions, run.state, run.slope, pinned, settings.secant
+        )
 
 
 def alike(number: float, many: tuple[int, ...]) -> Array:

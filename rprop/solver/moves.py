@@ -9,10 +9,13 @@ from __future__ import annotations
 
 import numpy as np
 
+from typing import Any
+
 from rprop.rule.state import Array, RpropState
 from rprop.rule.step import scalars
+from rprop.solver.per_run import choose_by_run, in_any_run, limit, pick
 
-__all__ = ["secant"]
+__all__ = ["glide", "secant"]
 
 LEAST, MOST = 0.05, 0.95  # parts of the last move that are taken back
 GROWTH = 2  # the most by which Δ grows towards the zero, where that is further than the rule goes
@@ -63,3 +66,27 @@ def change_moves(
         way = np.abs(move * part)
         np.putmask(delta, shrinks, np.maximum(delta, np.minimum(way, growth * last_delta)))
         np.putmask(update, shrinks, np.copysign(np.minimum(delta, reach * way), update))
+
+
+def glide(
+    runs: Array,
+    move: Array,
+    delta: Array,
+    update: Array,
+    slope: Array,
+    last_slope: Array,
+    step_sizes: tuple[Any, Any],
+) -> None:
+    """Change Δ and the update of runs that move along their slope, as in one direction.
+
+    The line through the slopes where the last move began and ended, along that move, tells how far
+    to go, as a multiple of the slope [1]_; and no more than GROWTH times as far as last time.
+    """
+    square, bent = np.vecdot(move, move), np.vecdot(move, slope - last_slope)
+    size = np.sqrt(np.vecdot(slope, slope))
+    far = np.minimum(pick(bent > 0, square / bent, np.inf), GROWTH * np.sqrt(square) / size)
+    runs = runs & (far > 0) & (far < np.inf)  # otherwise the rule has said how far
+    moved = limit(far[..., None] * np.abs(slope), *step_sizes)
+    if in_any_run(runs):
+        delta[...] = choose_by_run(runs, moved, delta)
+        update[...] = choose_by_run(runs, -np.sign(slope) * moved, update)

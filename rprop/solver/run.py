@@ -77,6 +77,7 @@ class Directions(NamedTuple):
 
     vectors: Array  # (..., k, n) orthonormal eigenvectors, or 0
     values: Array  # (..., k) their eigenvalues
+    joint: Array  # (...) whether what is left is one more direction, and moves along its slope
     moves: Array  # (..., pairs, n) since the last renewal
     changes: Array  # (..., pairs, n) of the gradient over them
     collected: Array  # (...) how many
