@@ -47,7 +47,7 @@ __all__ = [
     "slopes_along",
 ]
 
-MOST, LEAST = 40, 5  # directions
+MOST, LEAST = 30, 5  # directions
 MEMORY = 200_000  # numbers that directions may take: with more variables there are fewer of them
 APART = 1e-3  # the part of the changes of slope against moves up to which axes are good enough
 PERIOD = 5  # moves between two renewals
