@@ -249,11 +249,15 @@ def configure(given: dict[str, Any], x: Array, bounded: bool, cost: int) -> Sett
     xtol, gtol, ftol = (given[n] if given[n] is not None else tol for n in ("xtol", "gtol", "ftol"))
     xtol = float(max(1e-8, 2 * eps)) if xtol is None else xtol
     ftol = 1e-14 if ftol is None else ftol
+    limited = bool(np.min(high, initial=np.inf) < most)
+    # Steps that are never longer than this lead to no infinite x.
+    high = np.minimum(high, np.max(low, initial=most))[()]
     settings = Settings(
         variant=VARIANTS["irprop+"] if variant is None else variant,
         etas=etas,
-        # Steps that are never longer than this lead to no infinite x.
-        step_sizes=(low, np.minimum(high, np.max(low, initial=most))[()]),
+        step_sizes=(low, high),
+        extremes=(np.min(low, initial=most), np.max(high, initial=0)),
+        limited=limited,
         delta0=given["delta0"],
         learned=learned,
         secant=secant,

@@ -30,6 +30,8 @@ class Settings:
     variant: Variant
     etas: tuple[float, float]
     step_sizes: tuple[Any, Any]
+    extremes: tuple[Any, Any]  # the least and the greatest of them, for directions
+    limited: bool  # whether the user limits how long steps are
     delta0: Any  # None where it is guessed from the start and searched for
     learned: bool  # whether steps are along learned directions
     secant: bool  # whether they use the secant of the slopes
