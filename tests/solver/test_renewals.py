@@ -20,7 +20,7 @@ def changed_against(moves, where, against):
 
 
 def own(moves, changes):
-    return directions.on_their_own(Directions(None, None, moves, changes, None)).tolist()
+    return directions.on_their_own(Directions(None, None, None, moves, changes, None)).tolist()
 
 
 @pytest.mark.parametrize("where", [0, 1, 2047, 2048, 4095, 4096, 4999])
