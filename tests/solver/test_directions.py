@@ -327,9 +327,7 @@ def test_directions_without_an_eigenvalue_are_none(n, unit):
     d = directions.axes((n,), np.dtype(float))
     rng = np.random.default_rng(0)
     d = d._replace(moves=rng.normal(size=(5, n)))
-    d = d._replace(
-        changes=d.moves @ np.diag(np.arange(1.0, n + 1)) @ np.tri(n) * unit, collected=5
-    )
+    d = d._replace(changes=d.moves @ np.diag(np.arange(1.0, n + 1)) @ np.tri(n) * unit, collected=5)
     new, _ = renewed(d, state_of(d))
     real = new.values != 0
     assert real.sum() == 5
