@@ -183,17 +183,17 @@ def test_rows_are_runs_alone_in_any_precision(dtype, bounds):
     X0 = np.stack([a_start(seed) for seed in SEEDS]).astype(dtype)
     options = {"bounds": bounds}
     given = options | {"args": (np.arange(5),), "in_axes": 0, "return_state": True}
-    batch = minimize_batch(rows_of(FUNS), X0, **given, maxiter=150)
+    batch = minimize_batch(rows_of(FUNS), X0, **given, maxiter=90)
     part = minimize_batch(rows_of(FUNS), X0, **given, maxiter=33)
     state = pickle.loads(pickle.dumps(part.state))
-    rest = minimize_batch(rows_of(FUNS), None, **given, state=state, maxiter=150 - 33)
+    rest = minimize_batch(rows_of(FUNS), None, **given, state=state, maxiter=90 - 33)
     joint, soon = [], []
     for i, fun in enumerate(FUNS):
 
         def one(x, fun=fun):
             return fun(x.astype(float))
 
-        alone = minimize_rprop(one, X0[i], jac=True, maxiter=150, **options)
+        alone = minimize_rprop(one, X0[i], jac=True, maxiter=90, **options)
         joint.append(bool(alone.state.directions.joint))
         early = minimize_rprop(one, X0[i], jac=True, maxiter=12, **options)
         soon.append(bool(early.state.directions.joint))
