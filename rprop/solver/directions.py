@@ -69,7 +69,7 @@ def axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Directions:
         vectors[...] = np.eye(n)
     moves = np.zeros((*many, PERIOD, n), wide)
     none = np.zeros(many, np.int32)[()]
-    return Directions(vectors, np.zeros((*many, k)), none > 0, moves, moves.copy(), none)
+    return Directions(vectors, np.zeros((*many, k)), none != 0, moves, moves.copy(), none)
 
 
 def adopt(run: Run, learned: bool) -> None:
@@ -166,7 +166,7 @@ def learn(directions: Directions, move: Array, change: Array, says: Array) -> Di
     """Collect a move and the change of the gradient over it, in the runs that it says something of."""
     if not in_any_run(says):
         return directions
-    moves, changes, collected = directions[-3:]
+    moves, changes, collected = directions.moves, directions.changes, directions.collected
     if says.ndim == 0:
         moves[collected], changes[collected] = move, change
     else:
@@ -294,7 +294,8 @@ def bend(directions: Directions, pinned: Array | None) -> tuple[Array, Array]:
 
     Then the sizes of moves and of the changes of slope over them are proportional.
     """
-    moves, changes = (rests(directions, rows, pinned) for rows in directions[-3:-1])
+    moves = rests(directions, directions.moves, pinned)
+    changes = rests(directions, directions.changes, pinned)
     product = np.vecdot(moves, changes).sum(axis=-1)
     moved, changed = (moves * moves).sum(axis=-2), (changes * changes).sum(axis=-2)
     square = changed.sum(axis=-1)

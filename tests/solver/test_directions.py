@@ -320,7 +320,7 @@ def test_nothing_learned_is_no_direction(n):
 
 
 @pytest.mark.parametrize("n", [35, 80])
-@pytest.mark.parametrize("unit", [2.0**-60, 1, 2.0**60])
+@pytest.mark.parametrize("unit", [2.0**-60, 1, -1, 2.0**60])
 def test_directions_without_an_eigenvalue_are_none(n, unit):
     """Where there are fewer moves than directions, what is left are zeros, not noise, in any unit."""
     k = 30

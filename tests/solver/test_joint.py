@@ -155,6 +155,17 @@ def test_a_renewal_keeps_what_is_furthest_from_the_level(seed, slopes, held, lea
     assert not after.prev_update.any()
 
 
+def test_directions_without_an_eigenvalue_are_none_at_any_level():
+    d = sloped(0, 0.2, 12, 6, pairs=2, learned=False)
+    new, _ = directions.renew(d, state_of(d), np.ones(12), None, True)
+    assert new.joint
+    assert (new.values != 0).tolist() == [True] * 2 + [False] * 4
+    assert not new.vectors[2:].any()
+    # Nor do they count when they are taken in again.
+    again, _ = directions.renew(new._replace(changes=3 * new.moves), state_of(d), np.ones(12), None, True)  # fmt: skip
+    assert (again.values != 0).sum() <= 4
+
+
 def test_a_level_below_zero_says_only_that_it_is_far():
     d = sloped(0, 0.2, 12, 3, sign=-1, learned=False)
     state, slope = state_of(d), np.random.default_rng(0).normal(size=12)
@@ -197,7 +208,9 @@ def test_once_one_direction_always_one():
     assert_joint(d, state, slope, after, new, level)
     apart = directions.renew(d._replace(joint=np.bool_(False)), state, slope, None, True)
     assert not apart[0].joint
-    np.testing.assert_array_equal(apart[1].delta[3:], state.delta[3:])
+    plain = directions.renew(d._replace(joint=np.bool_(False)), state, slope, None, False)
+    for found, expected in zip((*apart[0], *apart[1]), (*plain[0], *plain[1]), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 @pytest.mark.parametrize("size", [0, 1e-200, 1e200])
