@@ -69,7 +69,7 @@ def axes(shape: tuple[int, ...], dtype: np.dtype[Any]) -> Directions:
         vectors[...] = np.eye(n)
     moves = np.zeros((*many, PERIOD, n), wide)
     none = np.zeros(many, np.int32)[()]
-    return Directions(vectors, np.zeros((*many, k)), none > 0, moves, moves.copy(), none)
+    return Directions(vectors, np.zeros((*many, k)), none != 0, moves, moves.copy(), none)
 
 
 def adopt(run: Run, learned: bool) -> None:
@@ -166,7 +166,7 @@ def learn(directions: Directions, move: Array, change: Array, says: Array) -> Di
     """Collect a move and the change of the gradient over it, in the runs that it says something of."""
     if not in_any_run(says):
         return directions
-    moves, changes, collected = directions[-3:]
+    moves, changes, collected = directions.moves, directions.changes, directions.collected
     if says.ndim == 0:
         moves[collected], changes[collected] = move, change
     else:
@@ -237,11 +237,11 @@ def renew(
         stays = stays & on_their_own(directions)
     if stays.all():
         return directions._replace(collected=0 * directions.collected), state
-    level = 0 * directions.values.T[0]
+    joint, level = directions.joint, 0 * directions.values.T[0]
     if joins and not whole:
         alike, level = bend(directions, pinned)
-        directions = directions._replace(joint=directions.joint | alike)
-        level = pick(directions.joint, level, 0 * level)
+        joint = joint | alike
+        level = pick(joint, level.astype(float), np.float64(0))
     memory, weights = estimate(directions, level)
     if pinned is not None:
         memory = np.where(pinned[..., None, :], 0, memory)
@@ -262,19 +262,20 @@ def renew(
     along = times(vectors, slope)
     way = np.abs(along) / np.where(curved, values, 1)
     delta[..., :k] = np.where(curved, draw(carried, way), carried)
-    if in_any_run(directions.joint):
+    if joins and in_any_run(joint):
         rest = np.abs(slope - mix(along, vectors))
-        size = length(rest)
+        size = np.sqrt(np.vecdot(rest, rest))
         carried = np.ldexp(np.sqrt(squares[..., k:].sum(axis=-1)), exponent[..., 0])
-        joint = rest * (draw(carried, size / level) / size)[..., None]
-        delta[..., k:] = choose_by_run(directions.joint, joint, delta[..., k:])
+        drawn = rest * (draw(carried, size / level) / size)[..., None]
+        moves = joint & (size > 0) & (size < np.inf)
+        delta[..., k:] = choose_by_run(moves, drawn, delta[..., k:])
     forgotten = RpropState(
         delta.astype(state.delta.dtype),
         0 * state.prev_sign,
         0 * state.prev_update,
         state.prev_loss,
     )
-    renewed = directions._replace(vectors=vectors, values=values)
+    renewed = directions._replace(vectors=vectors, values=values, joint=joint)
     if stays.any():
         renewed = choose_by_run(stays, directions, renewed)
         forgotten = choose_by_run(stays, state, forgotten)
@@ -282,7 +283,8 @@ def renew(
 
 
 def draw(carried: Array, way: Array) -> Array:
-    """Draw step sizes to where slopes are 0; where NaN says nothing of that, they stay."""
+    """Draw step sizes to where slopes are 0."""
+    # Where NaN does not say where that is, they get as small as they may.
     drawn: Array = np.fmin(np.fmax(way, DRAWN[0] * carried), DRAWN[1] * carried)
     return drawn
 
@@ -292,17 +294,22 @@ def bend(directions: Directions, pinned: Array | None) -> tuple[Array, Array]:
 
     Then the sizes of moves and of the changes of slope over them are proportional.
     """
-    v, parts = directions.vectors, []
-    for rows in directions.moves, directions.changes:
-        if pinned is not None:
-            rows = np.where(pinned[..., None, :], 0, rows)
-        parts.append(rows - np.matmul(np.matmul(rows, transposed(v)), v))
-    moves, changes = parts
+    moves = rests(directions, directions.moves, pinned)
+    changes = rests(directions, directions.changes, pinned)
     product = np.vecdot(moves, changes).sum(axis=-1)
-    moves, changes = (np.vecdot(part, part, axis=-2) for part in parts)
-    square = changes.sum(axis=-1)
-    alike = np.sqrt(moves * changes).sum(axis=-1) > ALIKE * np.sqrt(moves.sum(axis=-1) * square)
+    moved, changed = (moves * moves).sum(axis=-2), (changes * changes).sum(axis=-2)
+    square = changed.sum(axis=-1)
+    alike = np.sqrt(moved * changed).sum(axis=-1) > ALIKE * np.sqrt(moved.sum(axis=-1) * square)
     return alike, square / np.where(product > 0, product, np.inf)
+
+
+def rests(directions: Directions, rows: Array, pinned: Array | None) -> Array:
+    """Return what is left of moves or changes of slope, without coordinates that bounds hold."""
+    if pinned is not None:
+        rows = np.where(pinned[..., None, :], 0, rows)
+    v = directions.vectors
+    left: Array = rows - np.matmul(np.matmul(rows, transposed(v)), v)
+    return left
 
 
 def on_their_own(directions: Directions) -> Array:

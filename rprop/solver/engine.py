@@ -221,8 +221,8 @@ def step(run: Run, settings: Settings) -> tuple[Array, RpropState]:
         secant(before, state, run.along, run.last_along, settings.variant.forgets)
         if run.directions is not None and in_any_run(run.directions.joint):
             k = run.directions.vectors.shape[-2]
-            fields = before.prev_update, *state[0:3:2], run.along, run.last_along
-            glide(run.directions.joint, *(f[..., k:] for f in fields), settings.step_sizes)
+            fields = before, state, run.along, run.last_along
+            glide(run.directions.joint, k, *fields, settings.step_sizes)
     if run.directions is not None:
         x = directions.leave(run.directions, state.prev_update)
         x += here.x

@@ -7,9 +7,9 @@ got smaller, the zero limits how far the next move goes, and Δ may grow faster 
 
 from __future__ import annotations
 
-import numpy as np
-
 from typing import Any
+
+import numpy as np
 
 from rprop.rule.state import Array, RpropState
 from rprop.rule.step import scalars
@@ -70,23 +70,33 @@ def change_moves(
 
 def glide(
     runs: Array,
-    move: Array,
-    delta: Array,
-    update: Array,
+    k: int,
+    before: RpropState,
+    after: RpropState,
     slope: Array,
     last_slope: Array,
     step_sizes: tuple[Any, Any],
 ) -> None:
-    """Change Δ and the update of runs that move along their slope, as in one direction.
+    """Change the moves in the state `after` the rule's step, where all coordinates from k on are one.
 
-    The line through the slopes where the last move began and ended, along that move, tells how far
-    to go, as a multiple of the slope [1]_; and no more than GROWTH times as far as last time.
+    That is in the given `runs`, and the one direction is that of the slope. The line through the
+    slopes where the last move began and ended, along that move, tells how far to go, as a multiple
+    of the slope [1]_; and no more than GROWTH times as far as last time.
+
+    References
+    ----------
+    .. [1] J. Barzilai and J. M. Borwein, "Two-point step size gradient methods", IMA Journal of
+           Numerical Analysis 8, 1988, 141-148.
     """
-    square, bent = np.vecdot(move, move), np.vecdot(move, slope - last_slope)
+    fields = before.prev_update, after.delta, after.prev_update, slope, last_slope
+    move, delta, update, slope, last_slope = (field[..., k:] for field in fields)
+    square = np.vecdot(move, move, dtype=slope.dtype)
+    bent = np.vecdot(move, slope - last_slope)
     size = np.sqrt(np.vecdot(slope, slope))
     far = np.minimum(pick(bent > 0, square / bent, np.inf), GROWTH * np.sqrt(square) / size)
-    runs = runs & (far > 0) & (far < np.inf)  # otherwise the rule has said how far
-    moved = limit(far[..., None] * np.abs(slope), *step_sizes)
+    runs = runs & (size > 0) & (far > 0) & (far < np.inf)  # otherwise the rule has said how far
     if in_any_run(runs):
+        moved = limit(far[..., None] * np.abs(slope), *step_sizes).astype(delta.dtype)
         delta[...] = choose_by_run(runs, moved, delta)
-        update[...] = choose_by_run(runs, -np.sign(slope) * moved, update)
+        sign = np.sign(slope).astype(delta.dtype)
+        update[...] = choose_by_run(runs, -sign * moved, update)

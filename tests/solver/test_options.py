@@ -275,7 +275,7 @@ def test_directions_begun_late_are_the_axes_at_first():
     options = {"variant": "irprop+", "delta0": 0.1, "return_all": True}
     x0 = np.tile([-1.2, 1.0], 30)
     early = minimize_rprop(rosen, x0, jac=rosen_der, maxiter=3, **options)
-    going_on = {"jac": rosen_der, "state": early.state, "maxiter": 8, **options}
+    going_on = {"jac": rosen_der, "state": early.state, "maxiter": 5, **options}
     axes, learned = (minimize_rprop(rosen, x0, basis=b, **going_on) for b in (None, "learned"))
     np.testing.assert_array_equal(learned.allvecs, axes.allvecs)
     assert not np.array_equal(

@@ -9,7 +9,7 @@ from rprop.rule.state import RpropState
 from rprop.solver import directions
 from rprop.solver.run import Directions
 
-from .test_directions import renewed, some
+from .test_directions import close, renewed, some, state_of
 
 
 def changed_against(moves, where, against):
@@ -20,7 +20,7 @@ def changed_against(moves, where, against):
 
 
 def own(moves, changes):
-    return directions.on_their_own(Directions(None, None, moves, changes, None)).tolist()
+    return directions.on_their_own(Directions(None, None, None, moves, changes, None)).tolist()
 
 
 @pytest.mark.parametrize("where", [0, 1, 2047, 2048, 4095, 4096, 4999])
@@ -77,3 +77,44 @@ def test_dtypes_stay(n, dtype):
     assert [part.dtype for part in after[:3]] == [dtype, np.int8, dtype]
     run = SimpleNamespace(directions=new, slope=np.ones(n, np.float32))
     assert directions.slopes_along(run).dtype == np.float32
+
+
+@pytest.mark.parametrize(("n", "k"), [(4, 4), (6, 3)])
+@pytest.mark.parametrize("unit", [2.0**-600, 2.0**600])
+def test_step_sizes_whose_squares_are_no_numbers(n, k, unit):
+    d, delta = some(0, n, k), np.random.default_rng(0).uniform(0.5, 2, n)
+    carried = directions.carry(d, delta)
+    np.testing.assert_array_equal(directions.carry(d, unit * delta), unit * carried)
+    found = directions.lengths(d, unit * carried)
+    np.testing.assert_array_equal(found, unit * directions.lengths(d, carried))
+
+
+def test_step_sizes_of_all_magnitudes_together():
+    """The long one is what counts."""
+    d, delta = some(0, 4, 4), np.array([1e-200, 1e200, 1e-200, 1.0])
+    close(directions.carry(d, delta) / 1e200, abs(d.vectors[:, 1]))
+    close(directions.lengths(d, delta) / 1e200, abs(d.vectors[1]))
+
+
+def test_single_precision_is_squared_in_double():
+    for n, k in ((4, 4), (6, 3)):
+        d = some(0, n, k)
+        delta = np.random.default_rng(0).uniform(0.5, 2, n if n == k else n + k).astype(np.float32)
+        wide = directions.lengths(d, delta.astype(float))
+        np.testing.assert_array_equal(directions.lengths(d, delta), wide)
+
+
+@pytest.mark.parametrize("unit", [2.0**-50, 1, 2.0**50])
+@pytest.mark.parametrize("sign", [-1, 1])
+@pytest.mark.parametrize(("small", "drawn"), [(2.0**-44, False), (2.0**-39, True)])
+def test_a_curvature_that_is_rounding_draws_no_step_size(unit, sign, small, drawn):
+    """Less than 10⁻¹² of the largest, in any unit and of any sign, says nothing."""
+    values = np.array([sign, small]) * unit
+    d = directions.axes((2,), np.dtype(float))._replace(values=values)
+    state = state_of(d)
+    with np.errstate(all="ignore"):
+        new, after = directions.renew(d, state, np.array([0.0, 1e-9]) * unit, None, False)
+    i = int(abs(new.vectors[1, 1]) == 1)  # along the second axis
+    assert new.values[i] == small * unit
+    expected = 2 * state.delta[1] if drawn else state.delta[1]
+    assert after.delta[i] == expected

@@ -143,6 +143,9 @@ class Twin:
             columns = zip(along, self.along, *before[:3], *state, strict=True)
             turned = [secant(*map(float, c)) for c in columns]
             state = [np.array(c) for c in zip(*turned, strict=True)]
+            if self.directions is not None and self.directions.joint:
+                k = len(self.directions.vectors)
+                glide(along[k:], self.along[k:], before[2][k:], state, s.step_sizes)
             x = origin + state[2]
         if self.directions is not None:
             x = here.x + directions.leave(self.directions, state[2])
@@ -205,7 +208,9 @@ class Twin:
         delta, signs, update, prev_loss = self.state
         state = directions.RpropState(delta, signs, update, prev_loss)
         held = self.slope != self.here.jac if self.s.bounded else None
-        self.directions, state = directions.renew(self.directions, state, self.slope, held)
+        self.directions, state = directions.renew(
+            self.directions, state, self.slope, held, self.s.secant
+        )
         self.state = tuple(state)
 
     # The search for a length.
@@ -371,3 +376,23 @@ def secant(slope, last_slope, delta, prev_sign, move, new_delta, new_sign, updat
         new_delta = max(new_delta, min(way, 2 * delta))
         return new_delta, new_sign, -sign(slope) * min(new_delta, 3 * way)
     return new_delta, new_sign, update
+
+
+def glide(slope, last_slope, move, state, step_sizes):
+    """Change Δ and the moves of all that is left, as of one direction.
+
+    The sums are NumPy's, which adds in an order of its own.
+    """
+    square, bent = float(np.vecdot(move, move)), float(np.vecdot(move, slope - last_slope))
+    size = math.sqrt(np.vecdot(slope, slope))
+    if size == 0:
+        return
+    far = 2 * math.sqrt(square) / size
+    if bent > 0:
+        far = min(far, square / bent)
+    if not 0 < far < math.inf:
+        return
+    low, high = step_sizes
+    for i, g in enumerate(slope, len(state[0]) - len(slope)):
+        state[0][i] = min(max(far * abs(g), low), high)
+        state[2][i] = -sign(g) * state[0][i]
