@@ -40,6 +40,7 @@ __all__ = [
     "carry",
     "enter",
     "is_due",
+    "known",
     "learn",
     "leave",
     "lengths",
@@ -51,7 +52,7 @@ MOST, LEAST = 30, 5  # directions
 MEMORY = 200_000  # numbers that directions may take: with more variables there are fewer of them
 APART = 1e-3  # the part of the changes of slope against moves up to which axes are good enough
 PERIOD = 5  # moves between two renewals
-ALIKE = 0.8  # the cosine between sizes of moves and of changes of slope that counts as such
+ALIKE = 0.75  # the cosine between sizes of moves and of changes of slope that counts as such
 PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
 DEPENDENT = 1e-10  # the part of the squares of vectors below which they depend on each other
 DRAWN = 0.1, 2  # times Δ: how far it is drawn to the zero of the slope along a new direction
@@ -93,6 +94,12 @@ def split(directions: Directions) -> tuple[Array, bool]:
     """Return the directions, and whether they span everything, so that nothing is left."""
     k, n = directions.vectors.shape[-2:]
     return directions.vectors, k == n
+
+
+def known(directions: Directions) -> int | None:
+    """Return how many coordinates are directions, if something is left."""
+    v, whole = split(directions)
+    return None if whole else v.shape[-2]
 
 
 def times(vectors: Array, x: Array) -> Array:

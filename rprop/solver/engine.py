@@ -191,10 +191,13 @@ def propose(run: Run, settings: Settings) -> Trial:
     else:
         active = run.status == RUNNING
         x, state = step(run, settings)
+        if settings.limited and settings.learned:  # their limits are those of the user's coordinates
+            longest, here = settings.step_sizes[1], run.here.x
+            x, state = stay_inside(run, x, state, here - longest, here + longest)
         if settings.safeguard:
             x, state = safeguard.replace(run, x, state)
         if settings.bounded:
-            x, state = stay_inside(run, x, state)
+            x, state = stay_inside(run, x, state, run.lower, run.upper)
     new, known = recognise(run, x, active)
     return Trial(x, state, new, known)
 
@@ -205,12 +208,13 @@ def step(run: Run, settings: Settings) -> tuple[Array, RpropState]:
     Return where it leads and the state there.
     """
     here, before, axes = run.here, run.state, run.directions is None
+    sizes = settings.step_sizes if axes else settings.extremes
     x, state = rule.step(
         here.x if axes else before.delta,  # along directions only the move counts
         run.along,
         before,
         settings.etas,
-        settings.step_sizes,
+        sizes,
         settings.variant,
         here.fun,
     )
@@ -218,11 +222,14 @@ def step(run: Run, settings: Settings) -> tuple[Array, RpropState]:
     state = RpropState(*state[:3], here.fun)
     if settings.secant:
         assert run.last_along is not None
-        secant(before, state, run.along, run.last_along, settings.variant.forgets)
-        if run.directions is not None and in_any_run(run.directions.joint):
-            k = run.directions.vectors.shape[-2]
-            fields = before, state, run.along, run.last_along
-            glide(run.directions.joint, k, *fields, settings.step_sizes)
+        fields = before, state, run.along, run.last_along
+        known = None if run.directions is None else directions.known(run.directions)
+        secant(*fields, settings.variant.forgets, known)
+        if run.directions is not None and known and in_any_run(run.directions.joint):
+            glide(run.directions.joint, known, *fields, sizes)
+        if settings.limited:
+            np.minimum(state.delta, sizes[1], out=state.delta)
+            np.clip(state.prev_update, -sizes[1], sizes[1], out=state.prev_update)
     if run.directions is not None:
         x = directions.leave(run.directions, state.prev_update)
         x += here.x
@@ -232,15 +239,17 @@ def step(run: Run, settings: Settings) -> tuple[Array, RpropState]:
     return x, state
 
 
-def stay_inside(run: Run, x: Array, state: RpropState) -> tuple[Array, RpropState]:
+def stay_inside(
+    run: Run, x: Array, state: RpropState, lower: Array, upper: Array
+) -> tuple[Array, RpropState]:
     """Stop a step at the bounds, and remember the move that was really made."""
     here = run.here.x
     if run.directions is None:
-        inside = limit(x, run.lower, run.upper)
+        inside = limit(x, lower, upper)
         made = np.where(inside == x, state.prev_update, inside - here)
         return inside, state._replace(prev_update=made)
     pinned = held(run)  # along a direction, it would move with the others
-    inside = limit(np.where(pinned, here, x), run.lower, run.upper)
+    inside = limit(np.where(pinned, here, x), lower, upper)
     stopped = ~in_all_coordinates((inside == x) & ~pinned)
     if in_any_run(stopped):
         made = directions.enter(run.directions, inside - here).astype(state.prev_update.dtype)

@@ -2,11 +2,13 @@
 
 The rule decides how Δ adapts. Where the slope of a coordinate changed sign, the zero of the line
 tells how much of the last move to take back, instead of all or nothing; where it kept its sign and
-got smaller, the zero limits how far the next move goes, and Δ may grow faster towards it.
+got smaller, the zero limits how far the next move goes, and Δ may grow faster towards it. Where no
+zero lies ahead, Δ grows faster, too, along coordinates of which nothing is learned.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -19,28 +21,46 @@ __all__ = ["glide", "secant"]
 
 LEAST, MOST = 0.05, 0.95  # parts of the last move that are taken back
 GROWTH = 2  # the most by which Δ grows towards the zero, where that is further than the rule goes
+OPEN = 1.6  # the growth of Δ where no zero lies ahead and nothing is learned
 REACH = 3  # distances to the zero that a move may go
 BLOCK = 8192  # numbers at a time, so that temporaries stay in the cache
 
 
 def secant(
-    before: RpropState, after: RpropState, slope: Array, last_slope: Array, forgets: bool
+    before: RpropState,
+    after: RpropState,
+    slope: Array,
+    last_slope: Array,
+    forgets: bool,
+    known: int | None = None,
 ) -> None:
     """Change the moves in the state `after` the rule's step, along any coordinates.
 
-    Where the rule `forgets` the sign of a coordinate that changed it, that is done already.
+    Where the rule `forgets` the sign of a coordinate that changed it, that is done already. Of
+    coordinates from `known` on nothing is learned.
     """
     fields = *before[:3], *after[:3], slope, last_slope
+    if known is None:
+        in_blocks(forgets, 0, fields)
+    else:
+        in_blocks(forgets, 0, [field[..., :known] for field in fields])
+        in_blocks(forgets, OPEN, [field[..., known:] for field in fields])
+
+
+def in_blocks(forgets: bool, further: float, fields: Sequence[Array]) -> None:
+    """Change moves so that temporaries are small."""
+    slope = fields[-1]
     if slope.size <= BLOCK:
-        change_moves(forgets, *fields)
+        change_moves(forgets, further, *fields)
         return
     count = max(1, BLOCK * len(slope) // slope.size)
     for start in range(0, len(slope), count):
-        change_moves(forgets, *(field[start : start + count] for field in fields))
+        change_moves(forgets, further, *(field[start : start + count] for field in fields))
 
 
 def change_moves(
     forgets: bool,
+    further: float,
     last_delta: Array,
     last_sign: Array,
     move: Array,
@@ -66,6 +86,9 @@ def change_moves(
         way = np.abs(move * part)
         np.putmask(delta, shrinks, np.maximum(delta, np.minimum(way, growth * last_delta)))
         np.putmask(update, shrinks, np.copysign(np.minimum(delta, reach * way), update))
+    if further and np.count_nonzero(open_ahead := (agreement > 0) & ~shrinks):
+        np.putmask(delta, open_ahead, np.maximum(delta, scalars(move.dtype, further)[0] * last_delta))
+        np.putmask(update, open_ahead, np.copysign(delta, update))
 
 
 def glide(
