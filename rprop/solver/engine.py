@@ -191,7 +191,9 @@ def propose(run: Run, settings: Settings) -> Trial:
     else:
         active = run.status == RUNNING
         x, state = step(run, settings)
-        if settings.limited and settings.learned:  # their limits are those of the user's coordinates
+        if (
+            settings.limited and settings.learned
+        ):  # their limits are those of the user's coordinates
             longest, here = settings.step_sizes[1], run.here.x
             x, state = stay_inside(run, x, state, here - longest, here + longest)
         if settings.safeguard:
