@@ -116,13 +116,13 @@ def test_a_run_that_retreats_is_that_of_the_twin(fun, boxed):
 
 @pytest.mark.parametrize("n", [3, 40])
 @pytest.mark.parametrize("boxed", [False, True])
-@pytest.mark.parametrize("secant", [False, True])
-def test_no_step_is_longer_than_its_limit(n, boxed, secant):
+@pytest.mark.parametrize(("learned", "secant"), [(True, False), (True, True), (False, True)])
+def test_no_step_is_longer_than_its_limit(n, boxed, learned, secant):
     """That of every coordinate is its own, whatever the directions are, and some steps are as long."""
     longest = np.where(np.arange(n) % 2, 0.01, 0.3)
     box = a_box(n, n) if boxed else None
     x0 = np.clip(a_start(n, n), *box) if boxed else a_start(n, n)
-    way = LEARNED | {"step_sizes": (0.0, longest), "secant": secant}
+    way = LEARNED | {"step_sizes": (0.0, longest), "learned": learned, "secant": secant}
     follow(way, x0, box, lambda: Recorded(stiff))
     _, ours = settings_of(way, n, box)
     run, full = begun(Recorded(stiff), x0, box, ours), np.zeros(n, bool)

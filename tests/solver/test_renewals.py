@@ -118,3 +118,9 @@ def test_a_curvature_that_is_rounding_draws_no_step_size(unit, sign, small, draw
     assert new.values[i] == small * unit
     expected = 2 * state.delta[1] if drawn else state.delta[1]
     assert after.delta[i] == expected
+
+
+def test_how_many_coordinates_are_known():
+    for shape, k in (((30,), None), ((31,), 30), ((2, 31), 30), ((3, 8), None)):
+        assert directions.known(directions.axes(shape, np.dtype(float))) == k
+    assert directions.known(some(0, 8, 3)) == 3
