@@ -87,7 +87,9 @@ def change_moves(
         np.putmask(delta, shrinks, np.maximum(delta, np.minimum(way, growth * last_delta)))
         np.putmask(update, shrinks, np.copysign(np.minimum(delta, reach * way), update))
     if further and np.count_nonzero(open_ahead := (agreement > 0) & ~shrinks):
-        np.putmask(delta, open_ahead, np.maximum(delta, scalars(move.dtype, further)[0] * last_delta))
+        np.putmask(
+            delta, open_ahead, np.maximum(delta, scalars(move.dtype, further)[0] * last_delta)
+        )
         np.putmask(update, open_ahead, np.copysign(delta, update))
 
 

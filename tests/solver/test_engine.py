@@ -112,6 +112,9 @@ def settings_of(way, n, box):
     if np.ndim(given["xtol"]):
         given["xtol"] = given["xtol"][:n]
     limits = {"exact": 4 * np.finfo(float).eps, "bottom": -(np.finfo(float).max ** 0.75)}
+    low, high = given["step_sizes"]
+    given["limited"] = np.min(high) < 1e100
+    limits["extremes"] = np.min(low), np.max(high)
     own = {"delta0": delta0, "bounded": box is not None, "cost": np.int32(1)}
     ours = Settings(**given | limits | own)
     lower, upper = (np.full(n, -INF), np.full(n, INF)) if box is None else box

@@ -114,6 +114,45 @@ def test_a_run_that_retreats_is_that_of_the_twin(fun, boxed):
     assert early.directions.joint
 
 
+@pytest.mark.parametrize("n", [3, 40])
+@pytest.mark.parametrize("boxed", [False, True])
+@pytest.mark.parametrize("secant", [False, True])
+def test_no_step_is_longer_than_its_limit(n, boxed, secant):
+    """That of every coordinate is its own, whatever the directions are, and some steps are as long."""
+    longest = np.where(np.arange(n) % 2, 0.01, 0.3)
+    box = a_box(n, n) if boxed else None
+    x0 = np.clip(a_start(n, n), *box) if boxed else a_start(n, n)
+    way = LEARNED | {"step_sizes": (0.0, longest), "secant": secant}
+    follow(way, x0, box, lambda: Recorded(stiff))
+    _, ours = settings_of(way, n, box)
+    run, full = begun(Recorded(stiff), x0, box, ours), np.zeros(n, bool)
+    while run.status == RUNNING:
+        part = abs(engine.propose(run, ours).x - run.here.x) / longest
+        assert (part <= 1 + 1e-12).all()
+        full |= part > 1 - 1e-12
+        engine.advance(run, lambda _, x: Recorded(stiff)(x), ours)
+    assert full.any()
+
+
+@pytest.mark.parametrize("n", [3, 40])
+@pytest.mark.parametrize("longest", [0.1, [0.1, 0.01]])
+def test_limits_of_steps_keep_single_precision(n, longest):
+    """No point in double precision is asked for, and rows are runs alone."""
+    longest = np.resize(longest, n) if np.ndim(longest) else longest
+    X0 = np.stack([a_start(i, n) for i in range(3)]).astype(np.float32)
+
+    def fun(x):
+        assert x.dtype == np.float32
+        return stiff(x.astype(float))
+
+    given = {"step_sizes": (0.0, longest), "maxiter": 25}
+    batch = minimize_batch(rows_of([stiff] * 3), X0, (np.arange(3),), in_axes=0, **given)
+    for i, x0 in enumerate(X0):
+        alone = minimize_rprop(fun, x0, jac=True, **given)
+        assert alone.x.dtype == np.float32
+        np.testing.assert_array_equal(batch.x[i], alone.x)
+
+
 @pytest.mark.parametrize(("secant", "learned"), [(False, True), (True, False)])
 def test_without_secants_or_directions_nothing_joins(secant, learned):
     run = follow({"secant": secant, "learned": learned}, a_start(N), None, lambda: Recorded(chain))

@@ -30,16 +30,24 @@ def states(shape, forgets, dtype=float):
 
 @pytest.mark.parametrize("forgets", [False, True])
 @pytest.mark.parametrize(
-    "shape",
-    [(1,), (50,), (20_000,), (3, 700), (700, 30), (9, 4000), (2, 10_000), (3, 8192), (0, 4)],
-)
-def test_every_coordinate_by_itself_however_many_there_are(shape, forgets):
+    ("shape", "known"),
+    [((1,), None), ((50,), None), ((50,), 20), ((20_000,), None), ((20_000,), 30), ((3, 700), 5),
+     ((700, 30), None), ((700, 30), 10), ((9, 4000), 30), ((2, 10_000), None), ((3, 8192), 0),
+     ((0, 4), None), ((0, 4), 1)],
+)  # fmt: skip
+def test_every_coordinate_by_itself_however_many_there_are(shape, known, forgets):
+    """Those from `known` on grow faster where no zero lies ahead."""
     before, after, slope, last_slope = states(shape, forgets)
-    columns = [part.ravel().tolist() for part in (slope, last_slope, *before[:3], *after[:3])]
-    expected = [secant(*column) for column in zip(*columns, strict=True)]
+    rest = np.zeros(shape, bool)
+    if known is not None:
+        rest[..., known:] = True
+    fields = slope, last_slope, *before[:3], *after[:3], rest
+    expected = [
+        secant(*column) for column in zip(*(f.ravel().tolist() for f in fields), strict=True)
+    ]
     given = [part.copy() for part in before[:3]]
     with np.errstate(all="ignore"):
-        moves.secant(before, after, slope, last_slope, forgets)
+        moves.secant(before, after, slope, last_slope, forgets, known)
     for found, column in zip(after[:3], np.reshape(expected, (-1, 3)).T, strict=True):
         np.testing.assert_array_equal(found.ravel(), column)
     for now, then in zip(before[:3], given, strict=True):
@@ -53,7 +61,7 @@ def test_temporaries_are_no_larger_than_a_block(count, monkeypatch):
     monkeypatch.setattr(
         moves,
         "change_moves",
-        lambda forgets, *fields: [change(forgets, *fields), seen.append(fields[-1].shape)],
+        lambda *given: [change(*given), seen.append(given[-1].shape)],
     )
     n = moves.BLOCK // count
     for shape, shapes in [
@@ -80,3 +88,15 @@ def test_single_precision_stays():
     assert after.prev_update.dtype == np.float32
     parts = np.array([0.05, 0.95, 1 / 3], np.float32)
     np.testing.assert_array_equal(after.prev_update, -update * parts)
+
+
+def test_growth_without_a_zero_ahead_keeps_single_precision():
+    """From Δ = 1 the rule grew to 1.2, and 1.6 is further; from 1 to 2 it was further already."""
+    sizes, signs = np.ones(2, np.float32), np.ones(2, np.int8)
+    before = RpropState(sizes, signs, -sizes, np.float64(1.0))
+    grown = np.array([1.2, 2], np.float32)
+    after = RpropState(grown.copy(), signs, -grown, np.float64(1.0))
+    moves.secant(before, after, np.array([3.0, 3.0]), np.array([2.0, 2.0]), True, 0)
+    np.testing.assert_array_equal(after.delta, np.array([1.6, 2], np.float32))
+    np.testing.assert_array_equal(after.prev_update, -after.delta)
+    assert after.delta.dtype == after.prev_update.dtype == np.float32

@@ -135,23 +135,33 @@ class Twin:
         before, along = self.state, self.enter(self.slope)
         origin = here.x if self.directions is None else np.zeros(len(along))
         risen = rose(here.fun, before[3])
-        rule = RULES[s.variant.name]
-        columns = zip(origin, along, *before[:3], strict=True)
-        after = [rule(*map(float, c), s.etas, s.step_sizes, risen=risen) for c in columns]
+        rule, rests, sizes = RULES[s.variant.name], [False] * len(along), s.step_sizes
+        if self.directions is not None:
+            sizes = np.min(sizes[0]), np.max(sizes[1])
+            k = len(self.directions.vectors)
+            rests[k:] = [True] * len(rests[k:])
+        columns = zip(origin, along, *before[:3], *each(sizes, len(along)), strict=True)
+        after = [step(rule, *map(float, c), s.etas, risen) for c in columns]
         x, *state = (np.array(c) for c in zip(*after, strict=True))
         if s.secant:
-            columns = zip(along, self.along, *before[:3], *state, strict=True)
+            columns = zip(along, self.along, *before[:3], *state, rests, strict=True)
             turned = [secant(*map(float, c)) for c in columns]
             state = [np.array(c) for c in zip(*turned, strict=True)]
             if self.directions is not None and self.directions.joint:
-                k = len(self.directions.vectors)
-                glide(along[k:], self.along[k:], before[2][k:], state, s.step_sizes)
+                glide(along[k:], self.along[k:], before[2][k:], state, sizes)
+            if s.limited:
+                state[0] = np.minimum(state[0], sizes[1])
+                state[2] = np.clip(state[2], -sizes[1], sizes[1])
             x = origin + state[2]
         if self.directions is not None:
             x = here.x + directions.leave(self.directions, state[2])
+            if s.limited:
+                longest = s.step_sizes[1]
+                x, state = self.stop_at(x, state, here.x - longest, here.x + longest)
         if s.safeguard:
             x, state = self.guard(x, state)
-        return *self.stop_at_bounds(x, state), along
+        x, state = self.stop_at(x, state, s.lower, s.upper)
+        return x, (*state, here.fun), along
 
     def guard(self, x, state):
         """Now and then a gradient step from the best point."""
@@ -164,19 +174,19 @@ class Twin:
         x = np.clip(self.best.x - self.length * self.best.jac, self.s.lower, self.s.upper)
         return x, [state[0], 0 * state[1], 0 * state[2]]
 
-    def stop_at_bounds(self, x, state):
+    def stop_at(self, x, state, lower, upper):
         """The move that is remembered is the one made."""
-        here, s = self.here.x, self.s
+        here = self.here.x
         delta, signs, update = state
         if self.directions is None:
-            inside = np.clip(x, s.lower, s.upper)
+            inside = np.clip(x, lower, upper)
             update = np.where(inside == x, update, inside - here)
         else:
             held = self.slope != self.here.jac
-            inside = np.clip(np.where(held, here, x), s.lower, s.upper)
+            inside = np.clip(np.where(held, here, x), lower, upper)
             if held.any() or (inside != x).any():
                 update = self.enter(inside - here)
-        return inside, (delta, signs, update, self.here.fun)
+        return inside, (delta, signs, update)
 
     def go(self, there, new, state, along):
         s, here, best = self.s, self.here, self.best
@@ -365,7 +375,16 @@ def usable(p):
     return abs(p.fun) < math.inf and largest(p.jac) < math.inf
 
 
-def secant(slope, last_slope, delta, prev_sign, move, new_delta, new_sign, update):
+def each(limits, n):
+    """The limits of every coordinate."""
+    return [np.broadcast_to(limit, n) for limit in limits]
+
+
+def step(rule, x, slope, delta, prev_sign, move, low, high, etas, risen):
+    return rule(x, slope, delta, prev_sign, move, etas, (low, high), risen=risen)
+
+
+def secant(slope, last_slope, delta, prev_sign, move, new_delta, new_sign, update, rest=False):
     """Change the move of one coordinate; return Δ, the remembered sign and the move."""
     agreement = sign(slope) * prev_sign
     zero = slope / (1 if slope == last_slope else slope - last_slope)
@@ -375,6 +394,9 @@ def secant(slope, last_slope, delta, prev_sign, move, new_delta, new_sign, updat
         way = abs(move * zero)
         new_delta = max(new_delta, min(way, 2 * delta))
         return new_delta, new_sign, -sign(slope) * min(new_delta, 3 * way)
+    if agreement > 0 and move and rest:
+        new_delta = max(new_delta, 1.6 * delta)
+        return new_delta, new_sign, -sign(slope) * new_delta
     return new_delta, new_sign, update
 
 
