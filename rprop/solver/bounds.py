@@ -7,10 +7,12 @@ from typing import Any
 import numpy as np
 from scipy.optimize import Bounds
 
-from rprop.rule.state import Array
-from rprop.solver.run import Point, Settings
+from rprop.rule.state import Array, RpropState
+from rprop.solver import directions
+from rprop.solver.per_run import choose_by_run, in_all_coordinates, in_any_run, limit
+from rprop.solver.run import Point, Run, Settings
 
-__all__ = ["as_box", "free_slope", "limit_anything", "slope_at"]
+__all__ = ["as_box", "free_slope", "held", "limit_anything", "slope_at", "stay_inside"]
 
 
 def as_box(bounds: Any, x: Array) -> tuple[Array, Array]:
@@ -86,3 +88,28 @@ def free_slope(here: Point, lower: Array, upper: Array) -> Array:
 def slope_at(point: Point, lower: Array, upper: Array, settings: Settings) -> Array:
     """Return the gradient that a run goes by: in a box, without what pushes against a bound."""
     return free_slope(point, lower, upper) if settings.bounded else point.jac
+
+
+def stay_inside(
+    run: Run, x: Array, state: RpropState, lower: Array, upper: Array
+) -> tuple[Array, RpropState]:
+    """Stop a step at the bounds, and remember the move that was really made."""
+    here = run.here.x
+    if run.directions is None:
+        inside = limit(x, lower, upper)
+        made = np.where(inside == x, state.prev_update, inside - here)
+        return inside, state._replace(prev_update=made)
+    pinned = held(run)  # along a direction, it would move with the others
+    inside = limit(np.where(pinned, here, x), lower, upper)
+    stopped = ~in_all_coordinates((inside == x) & ~pinned)
+    if in_any_run(stopped):
+        made = directions.enter(run.directions, inside - here).astype(state.prev_update.dtype)
+        made = choose_by_run(stopped, made, state.prev_update)
+        state = state._replace(prev_update=made)
+    return inside, state
+
+
+def held(run: Run) -> Array:
+    """Tell which coordinates a bound holds."""
+    held: Array = run.slope != run.here.jac
+    return held

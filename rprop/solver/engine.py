@@ -14,7 +14,7 @@ import numpy as np
 from rprop.rule import step as rule
 from rprop.rule.state import Array, RpropState
 from rprop.solver import directions, first_step, safeguard
-from rprop.solver.bounds import slope_at
+from rprop.solver.bounds import held, slope_at, stay_inside
 from rprop.solver.moves import glide, secant
 from rprop.solver.per_run import (
     are_finite,
@@ -191,9 +191,7 @@ def propose(run: Run, settings: Settings) -> Trial:
     else:
         active = run.status == RUNNING
         x, state = step(run, settings)
-        if (
-            settings.limited and settings.learned
-        ):  # their limits are those of the user's coordinates
+        if settings.limited and settings.learned:  # Δmax is that of the user's coordinates
             here = run.here.x
             longest = np.asarray(settings.step_sizes[1], here.dtype)
             x, state = stay_inside(run, x, state, here - longest, here + longest)
@@ -227,8 +225,10 @@ def step(run: Run, settings: Settings) -> tuple[Array, RpropState]:
         assert run.last_along is not None
         fields = before, state, run.along, run.last_along
         known = None if run.directions is None else directions.known(run.directions)
-        secant(*fields, settings.variant.forgets, known)
-        if run.directions is not None and known and in_any_run(run.directions.joint):
+        if run.directions is None or known is None:
+            secant(*fields, settings.variant.forgets)
+        else:
+            secant(*fields, settings.variant.forgets, known, run.directions.joint)
             glide(run.directions.joint, known, *fields, sizes)
         if settings.limited:
             np.minimum(state.delta, sizes[1], out=state.delta)
@@ -240,31 +240,6 @@ def step(run: Run, settings: Settings) -> tuple[Array, RpropState]:
     elif settings.secant:
         x = here.x + state.prev_update
     return x, state
-
-
-def stay_inside(
-    run: Run, x: Array, state: RpropState, lower: Array, upper: Array
-) -> tuple[Array, RpropState]:
-    """Stop a step at the bounds, and remember the move that was really made."""
-    here = run.here.x
-    if run.directions is None:
-        inside = limit(x, lower, upper)
-        made = np.where(inside == x, state.prev_update, inside - here)
-        return inside, state._replace(prev_update=made)
-    pinned = held(run)  # along a direction, it would move with the others
-    inside = limit(np.where(pinned, here, x), lower, upper)
-    stopped = ~in_all_coordinates((inside == x) & ~pinned)
-    if in_any_run(stopped):
-        made = directions.enter(run.directions, inside - here).astype(state.prev_update.dtype)
-        made = choose_by_run(stopped, made, state.prev_update)
-        state = state._replace(prev_update=made)
-    return inside, state
-
-
-def held(run: Run) -> Array:
-    """Tell which coordinates a bound holds."""
-    held: Array = run.slope != run.here.jac
-    return held
 
 
 def recognise(run: Run, x: Array, active: Array) -> tuple[Array, Point]:

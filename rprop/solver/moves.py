@@ -15,7 +15,7 @@ import numpy as np
 
 from rprop.rule.state import Array, RpropState
 from rprop.rule.step import scalars
-from rprop.solver.per_run import choose_by_run, in_any_run, limit, pick
+from rprop.solver.per_run import choose_by_run, in_any_run, in_every_run, limit, pick
 
 __all__ = ["glide", "secant"]
 
@@ -33,18 +33,26 @@ def secant(
     last_slope: Array,
     forgets: bool,
     known: int | None = None,
+    joint: Any = np.False_,
 ) -> None:
     """Change the moves in the state `after` the rule's step, along any coordinates.
 
     Where the rule `forgets` the sign of a coordinate that changed it, that is done already. Of
-    coordinates from `known` on nothing is learned.
+    coordinates from `known` on nothing is learned; in `joint` runs they are one, and left to `glide`.
     """
     fields = *before[:3], *after[:3], slope, last_slope
-    if known is None:
-        in_blocks(forgets, 0, fields)
+    in_blocks(forgets, 0, [field[..., :known] for field in fields])
+    if known is None or in_every_run(joint):
+        return
+    rest = [field[..., known:] for field in fields]
+    if in_any_run(joint):
+        rows = np.flatnonzero(~joint)
+        some = [field[rows] for field in rest]
+        in_blocks(forgets, OPEN, some)
+        for field, changed in zip(rest[3:6], some[3:6], strict=True):
+            field[rows] = changed
     else:
-        in_blocks(forgets, 0, [field[..., :known] for field in fields])
-        in_blocks(forgets, OPEN, [field[..., known:] for field in fields])
+        in_blocks(forgets, OPEN, rest)
 
 
 def in_blocks(forgets: bool, further: float, fields: Sequence[Array]) -> None:
@@ -86,11 +94,12 @@ def change_moves(
         way = np.abs(move * part)
         np.putmask(delta, shrinks, np.maximum(delta, np.minimum(way, growth * last_delta)))
         np.putmask(update, shrinks, np.copysign(np.minimum(delta, reach * way), update))
-    if further and np.count_nonzero(open_ahead := (agreement > 0) & ~shrinks):
-        np.putmask(
-            delta, open_ahead, np.maximum(delta, scalars(move.dtype, further)[0] * last_delta)
-        )
-        np.putmask(update, open_ahead, np.copysign(delta, update))
+    if further:
+        onwards = (agreement > 0) & ~shrinks
+        if np.count_nonzero(onwards):
+            grown = scalars(move.dtype, further)[0] * last_delta
+            np.putmask(delta, onwards, np.maximum(delta, grown))
+            np.putmask(update, onwards, np.copysign(delta, update))
 
 
 def glide(
@@ -113,6 +122,8 @@ def glide(
     .. [1] J. Barzilai and J. M. Borwein, "Two-point step size gradient methods", IMA Journal of
            Numerical Analysis 8, 1988, 141-148.
     """
+    if not in_any_run(runs):
+        return
     fields = before.prev_update, after.delta, after.prev_update, slope, last_slope
     move, delta, update, slope, last_slope = (field[..., k:] for field in fields)
     square = np.vecdot(move, move, dtype=slope.dtype)

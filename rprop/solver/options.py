@@ -141,7 +141,9 @@ ROWS = [
            "(η-, η+), the factors that shrink and grow a step size. By default (0.5, 1.2), with "
            "secant moves (0.4, 1.2)."),
     Option("step_sizes", (0.0, math.inf), "(array_like, array_like), optional", as_it_is,
-           "(Δmin, Δmax), the limits of the step sizes. A positive Δmin limits the accuracy."),
+           "(Δmin, Δmax), the limits of the step sizes. Whatever the directions, no coordinate moves "
+           "further than its Δmax at once, but in a step of the safeguard. A positive Δmin limits "
+           "the accuracy."),
     Option("delta0", "auto", '"auto" or array_like, optional', start_size,
            'The first step size. "auto" is a tenth of ``|x0|`` (where x0 is 0, of the median of '
            "the other components; 0.1 if all are 0; at most a tenth of the distance between "

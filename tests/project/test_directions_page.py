@@ -14,8 +14,11 @@ CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 def test_constants_are_those_of_the_code():
-    first, last = directions.PERIOD
-    assert f"but not before {first} and after {last} at the latest" in PAGE
+    assert f"renewed after every {directions.PERIOD} moves" in PAGE
+    assert f"cosine is above {directions.ALIKE}, the coordinates bend alike" in PAGE
+    assert f"let Δ grow by the factor {moves.OPEN}" in PAGE
+    assert "at most twice as long as the last" in PAGE
+    assert moves.GROWTH == 2
     assert f"There are at most {directions.MOST} directions" in PAGE
     assert f"no fewer than {directions.LEAST}, where" in PAGE
     assert f"more than {directions.MEMORY} numbers" in PAGE

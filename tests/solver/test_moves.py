@@ -100,3 +100,18 @@ def test_growth_without_a_zero_ahead_keeps_single_precision():
     np.testing.assert_array_equal(after.delta, np.array([1.6, 2], np.float32))
     np.testing.assert_array_equal(after.prev_update, -after.delta)
     assert after.delta.dtype == after.prev_update.dtype == np.float32
+
+
+@pytest.mark.parametrize("joint", [[1, 1, 1], [0, 0, 0], [1, 0, 1]])
+def test_what_is_left_of_joint_runs_is_left_to_glide(joint):
+    joint = np.array(joint, bool)
+    before, after, slope, last_slope = states((3, 40), False)
+    same, plain, _, _ = states((3, 40), False)
+    by_rule = [part.copy() for part in after[:3]]
+    with np.errstate(all="ignore"):
+        moves.secant(before, after, slope, last_slope, False, 5, joint)
+        moves.secant(same, plain, slope, last_slope, False, 5)
+    for found, unchanged, changed in zip(after[:3], by_rule, plain[:3], strict=True):
+        expected = np.where(joint[:, None] & (np.arange(40) >= 5), unchanged, changed)
+        np.testing.assert_array_equal(found, expected)
+        assert (unchanged[:, 5:] != changed[:, 5:]).any(axis=-1).all()

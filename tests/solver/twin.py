@@ -145,9 +145,12 @@ class Twin:
         x, *state = (np.array(c) for c in zip(*after, strict=True))
         if s.secant:
             columns = zip(along, self.along, *before[:3], *state, rests, strict=True)
-            turned = [secant(*map(float, c)) for c in columns]
+            joint = self.directions is not None and self.directions.joint
+            turned = [
+                c[5:8] if joint and rest else secant(*map(float, c), rest) for *c, rest in columns
+            ]
             state = [np.array(c) for c in zip(*turned, strict=True)]
-            if self.directions is not None and self.directions.joint:
+            if joint:
                 glide(along[k:], self.along[k:], before[2][k:], state, sizes)
             if s.limited:
                 state[0] = np.minimum(state[0], sizes[1])
