@@ -256,26 +256,17 @@ def renew(
     vectors = vectors.astype(old.dtype, order="C", copy=False)  # one layout: bits depend on it
     values = np.where(values != 0, values + level[..., None], 0)
     delta = state.delta.astype(old.dtype)
-    squares, exponent = squared(delta, old.dtype)
-    turn = np.matmul(old, transposed(vectors))
-    total = mix(squares[..., :k], turn * turn)
-    if not whole:
-        new = np.matmul(transposed(turn), old)
-        new -= vectors
-        new *= new
-        total = total + times(new, squares[..., k:])
-    carried = np.ldexp(np.sqrt(total), exponent)
+    carried = carry_over(old, vectors, delta)
     curved = values > NOTHING * np.abs(values).max(axis=-1, keepdims=True)
     along = times(vectors, slope)
     way = np.abs(along) / np.where(curved, values, 1)
-    delta[..., :k] = np.where(curved, draw(carried, way), carried)
     if joins and in_any_run(joint):
         rest = np.abs(slope - mix(along, vectors))
         size = np.sqrt(np.vecdot(rest, rest))
-        carried = np.ldexp(np.sqrt(squares[..., k:].sum(axis=-1)), exponent[..., 0])
-        drawn = rest * (draw(carried, size / level) / size)[..., None]
+        far = draw(norm(delta[..., k:]), size / level)
         moves = joint & (size > 0) & (size < np.inf)
-        delta[..., k:] = choose_by_run(moves, drawn, delta[..., k:])
+        delta[..., k:] = choose_by_run(moves, rest * (far / size)[..., None], delta[..., k:])
+    delta[..., :k] = np.where(curved, draw(carried, way), carried)
     forgotten = RpropState(
         delta.astype(state.delta.dtype),
         0 * state.prev_sign,
@@ -287,6 +278,26 @@ def renew(
         renewed = choose_by_run(stays, directions, renewed)
         forgotten = choose_by_run(stays, state, forgotten)
     return renewed._replace(collected=0 * directions.collected), forgotten
+
+
+def carry_over(old: Array, vectors: Array, delta: Array) -> Array:
+    """Return step sizes along new directions, by how much of what is moved along is in each."""
+    k, n = old.shape[-2:]
+    squares, exponent = squared(delta, old.dtype)
+    turn = np.matmul(old, transposed(vectors))
+    total = mix(squares[..., :k], turn * turn)
+    if k < n:
+        new = np.matmul(transposed(turn), old)
+        new -= vectors
+        new *= new
+        total = total + times(new, squares[..., k:])
+    return np.ldexp(np.sqrt(total), exponent)
+
+
+def norm(delta: Array) -> Array:
+    """Return the Euclidean norm, whatever the size of the numbers."""
+    squares, exponent = squared(delta, delta.dtype)
+    return np.ldexp(np.sqrt(squares.sum(axis=-1)), exponent[..., 0])
 
 
 def draw(carried: Array, way: Array) -> Array:
