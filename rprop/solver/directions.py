@@ -48,10 +48,10 @@ __all__ = [
     "slopes_along",
 ]
 
-MOST, LEAST = 30, 5  # directions
+MOST, LEAST = 50, 5  # directions
 MEMORY = 200_000  # numbers that directions may take: with more variables there are fewer of them
 APART = 1e-3  # the part of the changes of slope against moves up to which axes are good enough
-PERIOD = 5  # moves between two renewals
+PERIOD = 6  # moves between two renewals
 ALIKE = 0.75  # the cosine between sizes of moves and of changes of slope that counts as such
 PARALLEL = 1e-8  # the cosine between r and s below which the formula is not stable
 DEPENDENT = 1e-10  # the part of the squares of vectors below which they depend on each other
@@ -239,24 +239,24 @@ def renew(
     """
     old, whole = split(directions)
     k = old.shape[-2]
-    stays = ~(directions.values != 0).any(axis=-1)
+    first = stays = ~(directions.values != 0).any(axis=-1)
     if stays.any():
         stays = stays & on_their_own(directions)
     if stays.all():
         return directions._replace(collected=0 * directions.collected), state
     joint, level = directions.joint, 0 * directions.values.T[0]
-    if joins and not whole:
+    if joins and not whole and in_any_run(first | joint):
         alike, level = bend(directions, pinned)
-        joint = joint | alike
+        joint = joint | (first & alike)
         level = pick(joint, level.astype(float), np.float64(0))
     memory, weights = estimate(directions, level)
     if pinned is not None:
         memory = np.where(pinned[..., None, :], 0, memory)
-    vectors, values = eigenvectors(memory, weights, k, pinned)
+    vectors, values, parts = eigenvectors(memory, weights, k, pinned)
     vectors = vectors.astype(old.dtype, order="C", copy=False)  # one layout: bits depend on it
     values = np.where(values != 0, values + level[..., None], 0)
     delta = state.delta.astype(old.dtype)
-    carried = carry_over(old, vectors, delta)
+    carried = carry_over(old, vectors, delta, parts)
     curved = values > NOTHING * np.abs(values).max(axis=-1, keepdims=True)
     along = times(vectors, slope)
     way = np.abs(along) / np.where(curved, values, 1)
@@ -280,17 +280,20 @@ def renew(
     return renewed._replace(collected=0 * directions.collected), forgotten
 
 
-def carry_over(old: Array, vectors: Array, delta: Array) -> Array:
+def carry_over(
+    old: Array, vectors: Array, delta: Array, parts: tuple[Array, Array] | None
+) -> Array:
     """Return step sizes along new directions, by how much of what is moved along is in each."""
     k, n = old.shape[-2:]
     squares, exponent = squared(delta, old.dtype)
-    turn = np.matmul(old, transposed(vectors))
+    if parts is None:
+        turn = np.matmul(old, transposed(vectors))
+        new = vectors - np.matmul(transposed(turn), old) if k < n else vectors
+    else:
+        turn, new = parts
     total = mix(squares[..., :k], turn * turn)
     if k < n:
-        new = np.matmul(transposed(turn), old)
-        new -= vectors
-        new *= new
-        total = total + times(new, squares[..., k:])
+        total = total + times(new * new, squares[..., k:])
     return np.ldexp(np.sqrt(total), exponent)
 
 
@@ -347,13 +350,21 @@ def on_their_own(directions: Directions) -> Array:
 
 def eigenvectors(
     vectors: Array, weights: Array, k: int, pinned: Array | None
-) -> tuple[Array, Array]:
-    """Return the k eigenvectors of Σ wᵢ vᵢ vᵢᵀ with the largest eigenvalues in magnitude."""
+) -> tuple[Array, Array, tuple[Array, Array] | None]:
+    """Return the k eigenvectors of Σ wᵢ vᵢ vᵢᵀ with the largest eigenvalues in magnitude.
+
+    The first k of the v are orthonormal, or 0, but for what of them is `pinned`. Return the
+    eigenvalues, too, and the parts of eigenvectors along those k, and beside them, if that is known.
+    """
     vectors = vectors.astype(float, copy=False)  # LAPACK has no longdouble
     weights = weights.astype(float, copy=False)
     weights = np.where(np.abs(weights) < np.inf, weights, 0)  # and cannot do with more than float
-    n = vectors.shape[-1]
-    if n <= vectors.shape[-2]:
+    n, few = vectors.shape[-1], vectors.shape[-1] > vectors.shape[-2]
+    if few:
+        parts, back = frame(vectors, 0 if pinned is not None else k)
+        values, inner = diagonalise(np.matmul(transposed(parts) * weights[..., None, :], parts))
+        columns = np.matmul(back, inner)
+    else:
         full = np.matmul(transposed(vectors) * weights[..., None, :], vectors)
         if pinned is not None:  # far from the other eigenvalues, and from each other
             scale = np.abs(full).sum(axis=(-1, -2))[..., None] + 1
@@ -364,22 +375,42 @@ def eigenvectors(
             share = np.matmul((1.0 * pinned)[..., None, :], columns * columns)[..., 0, :]
             values = np.where(share > 0.5, 0, values)
         if k == n:
-            return transposed(columns), values
-    else:
-        # Their products tell as much as a QR factorisation would, in an eighth of the time.
-        squares, turns = diagonalise(np.matmul(vectors, transposed(vectors)))
-        apart = squares > DEPENDENT * squares[..., -1:]
-        sizes = np.sqrt(np.where(apart, squares, 1))
-        parts = turns * (apart * sizes)[..., None, :]
-        values, inner = diagonalise(np.matmul(transposed(parts) * weights[..., None, :], parts))
-        columns = np.matmul(turns * (apart / sizes)[..., None, :], inner)
+            return transposed(columns), values, None
     order = np.argsort(-np.abs(values), axis=-1)[..., :k]
     values = np.take_along_axis(values, order, axis=-1)
     real = np.abs(values) > NOTHING * np.abs(values[..., :1])
     basis = transposed(
         np.take_along_axis(columns, order[..., None, :], axis=-1) * real[..., None, :]
     )
-    return basis if n <= vectors.shape[-2] else np.matmul(basis, vectors), values * real
+    if not few:
+        return basis, values * real, None
+    if pinned is not None:
+        return np.matmul(basis, vectors), values * real, None
+    new = np.matmul(basis[..., k:], vectors[..., k:, :])
+    turn = basis[..., :k]
+    return np.matmul(turn, vectors[..., :k, :]) + new, values * real, (transposed(turn), new)
+
+
+def frame(vectors: Array, k: int) -> tuple[Array, Array]:
+    """Return how vectors are made of orthonormal ones, and how those are made of vectors.
+
+    The first k are orthonormal themselves, or 0. What the others have of them is taken away.
+    """
+    others = vectors[..., k:, :]
+    parts = np.zeros(vectors.shape[:-1] + vectors.shape[-2:-1])
+    parts[..., range(k), range(k)] = 1
+    back = parts.copy()
+    for _ in range(2 if k else 0):  # once leaves errors of rounding, where little is left
+        shares = np.matmul(others, transposed(vectors[..., :k, :]))
+        others -= np.matmul(shares, vectors[..., :k, :])
+        parts[..., k:, :k] += shares
+    # Their products tell as much as a QR factorisation would, in an eighth of the time.
+    squares, turns = diagonalise(np.matmul(others, transposed(others)))
+    apart = squares > DEPENDENT * np.maximum(squares[..., -1:], 1.0 * (k > 0))
+    sizes = np.sqrt(np.where(apart, squares, 1))
+    parts[..., k:, k:] = turns * (apart * sizes)[..., None, :]
+    back[..., k:, k:] = turns * (apart / sizes)[..., None, :]
+    return parts, back
 
 
 def diagonalise(matrices: Array) -> tuple[Array, Array]:

@@ -115,7 +115,10 @@ def resume(
     Return also where that is so.
     """
     spent = 0 * run.nfev + np.int32(settings.cost if nfev is None else nfev)
+    confirmed = (run.status == 4) | (run.status == 5)  # maybe by a search: judge asks for it again
     run = replace(run.snapshot(), nit=0, nfev=spent, status=0 * run.status + RUNNING)
+    phase = choose_by_run(confirmed, 0 * run.search.phase, run.search.phase)
+    run.search = run.search._replace(phase=phase)
     many = run.nfev.shape
     if settings.gtol is not None:
         run.gtol = alike(settings.gtol, many)
