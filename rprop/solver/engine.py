@@ -13,7 +13,7 @@ import numpy as np
 
 from rprop.rule import step as rule
 from rprop.rule.state import Array, RpropState
-from rprop.solver import directions, first_step, safeguard
+from rprop.solver import directions, first_step, renewal, safeguard
 from rprop.solver.bounds import held, slope_at, stay_inside
 from rprop.solver.moves import glide, secant
 from rprop.solver.per_run import (
@@ -359,7 +359,7 @@ def renew(run: Run, due: Array, settings: Settings) -> None:
         rows = np.flatnonzero(due)
         some = type(run.directions)(*(part[rows] for part in run.directions))
         state = RpropState(*(part[rows] for part in run.state))
-        new = directions.renew(
+        new = renewal.renew(
             some,
             state,
             run.slope[rows],
@@ -377,7 +377,7 @@ def renew(run: Run, due: Array, settings: Settings) -> None:
         delta, prev_sign, prev_update = fields
         run.state = RpropState(delta, prev_sign, prev_update, run.state.prev_loss)
     else:
-        run.directions, run.state = directions.renew(
+        run.directions, run.state = renewal.renew(
             run.directions, run.state, run.slope, pinned, settings.secant
         )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from rprop.solver import directions, moves
+from rprop.solver import directions, moves, renewal
 from rprop.solver.options import checked, configure
 
 PAGE = " ".join((Path(__file__).parents[2] / "docs/directions.md").read_text("utf-8").split())
@@ -15,7 +15,7 @@ CELL = re.compile(r"^```\{code-cell\}\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 def test_constants_are_those_of_the_code():
     assert f"renewed after every {directions.PERIOD} moves" in PAGE
-    assert f"cosine is above {directions.ALIKE}, the coordinates bend alike" in PAGE
+    assert f"cosine is above {renewal.ALIKE}, the coordinates bend alike" in PAGE
     assert f"let Δ grow by the factor {moves.OPEN}" in PAGE
     assert "at most twice as long as the last" in PAGE
     assert moves.GROWTH == 2

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from rprop.rule.state import RpropState
-from rprop.solver import directions
+from rprop.solver import directions, renewal
 from rprop.solver.run import Directions
 
 
@@ -79,7 +79,7 @@ def state_of(d, seed=0):
 
 
 def renewed(d, state):
-    return directions.renew(d, state, np.ones(d.vectors.shape[-1]), None, False)
+    return renewal.renew(d, state, np.ones(d.vectors.shape[-1]), None, False)
 
 
 def assert_drawn(d, state, slope, new, after):
@@ -188,7 +188,7 @@ def test_the_estimate_is_the_formula_of_rank_one(n, k, kind):
     if kind == "crosswise":  # a change at right angles to the move: the formula divides by 0
         d = d._replace(values=0 * d.values)
         d.moves[:], d.changes[:] = np.eye(n)[0], np.eye(n)[n - 1] * (n > 1)
-    vectors, weights = directions.estimate(d, np.float64(0))
+    vectors, weights = renewal.estimate(d, np.float64(0))
     expected = hessian(d.vectors, d.values, d.moves, d.changes)
     found = sum(w * np.outer(v, v) for w, v in zip(weights, vectors, strict=True))
     np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7 * (1e-9 + abs(expected).max()))
@@ -202,7 +202,7 @@ def test_a_change_almost_at_right_angles_to_its_move_says_nothing(cosine):
     for scale, size in ((2.0**-20, 3), (1, 2.0**20), (2.0**20, 2.0**-20)):
         one = d._replace(moves=d.moves.copy(), changes=d.changes.copy(), collected=np.int32(1))
         one.moves[0], one.changes[0] = [scale, 0], [cosine * size, size]
-        weights = directions.estimate(one, np.float64(0))[1]
+        weights = renewal.estimate(one, np.float64(0))[1]
         assert (weights != 0).any() == (abs(cosine) > 1e-8)
 
 
@@ -214,7 +214,7 @@ def test_a_renewal_turns_to_the_largest_eigenvectors(n, k, seed):
     state.prev_update[0] = 0
     M = hessian(d.vectors, d.values, d.moves, d.changes)
     slope = np.random.default_rng(seed).normal(size=n) * 100.0 ** (seed - 1)
-    new, after = directions.renew(d, state, slope, None, False)
+    new, after = renewal.renew(d, state, slope, None, False)
     values, columns = np.linalg.eigh(M)
     largest = np.argsort(-abs(values))[:k]
     close(sorted(new.values), sorted(values[largest]))
@@ -234,7 +234,7 @@ def test_coordinates_that_a_bound_holds_keep_to_themselves(n, k):
     d, slope = some(5, n, k, pairs=3), np.ones(n)
     state = state_of(d)
     pinned = np.arange(n) % 3 == 1
-    new, after = directions.renew(d, state, slope, pinned, False)
+    new, after = renewal.renew(d, state, slope, pinned, False)
     assert_drawn(d, state, slope, new, after)
     M = hessian(d.vectors, d.values, d.moves, d.changes) * np.outer(~pinned, ~pinned)
     expected = np.linalg.eigvalsh(M)
@@ -257,12 +257,12 @@ def test_matrices_of_which_some_are_beyond_the_fast_way(monkeypatch):
     some_matrices = np.random.default_rng(0).uniform(-1, 1, (3, 5, 5))
     some_matrices += some_matrices.swapaxes(-1, -2)
     some_matrices[:, 0, 0] = 0.5, 1.5, 0.25
-    values, vectors = directions.diagonalise(some_matrices)
+    values, vectors = renewal.diagonalise(some_matrices)
     for i, matrix in enumerate(some_matrices):
         close(vectors[i] * values[i] @ vectors[i].T, matrix)
         close(vectors[i] @ vectors[i].T, np.eye(5))
         assert (np.diff(values[i]) > 0).all()
-        for part, alone in zip((values, vectors), directions.diagonalise(matrix), strict=True):
+        for part, alone in zip((values, vectors), renewal.diagonalise(matrix), strict=True):
             np.testing.assert_array_equal(part[i], alone)
 
 
@@ -304,8 +304,8 @@ def test_slopes_too_large_for_a_sum_draw_no_step_size_further_than_others():
     d = some(0, 4, 4, pairs=3)
     state = state_of(d)
     with np.errstate(all="ignore"):
-        _, after = directions.renew(d, state, np.array([1.7, -1.7, 1.7, -1.7]) * 1e308, None, False)
-    usual = directions.renew(d, state, np.full(4, 1e300), None, False)[1].delta
+        _, after = renewal.renew(d, state, np.array([1.7, -1.7, 1.7, -1.7]) * 1e308, None, False)
+    usual = renewal.renew(d, state, np.full(4, 1e300), None, False)[1].delta
     assert ((after.delta <= usual) & (after.delta > 0)).all()
 
 
@@ -353,9 +353,9 @@ def test_each_run_by_itself(n, k, held):
     state = RpropState(*map(np.stack, zip(*states, strict=True)))
     pinned = np.arange(4 * n).reshape(4, n) % 5 == 0 if held else None
     slope = np.random.default_rng(9).normal(size=(4, n))
-    many, after = directions.renew(batch, state, slope, pinned, False)
+    many, after = renewal.renew(batch, state, slope, pinned, False)
     for i, (d, s) in enumerate(zip(runs, states, strict=True)):
-        one, own = directions.renew(d, s, slope[i], None if pinned is None else pinned[i], False)
+        one, own = renewal.renew(d, s, slope[i], None if pinned is None else pinned[i], False)
         for part, expected in zip((*many, *after), (*one, *own), strict=True):
             np.testing.assert_array_equal(part[i], expected)
         assert (own is s) == (i == 1)

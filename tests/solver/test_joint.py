@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rprop.rule.state import RpropState
-from rprop.solver import directions, moves
+from rprop.solver import directions, moves, renewal
 from rprop.solver.run import Directions
 
 from .test_directions import close, dot, hessian, some, state_of
@@ -65,10 +65,10 @@ def test_where_what_is_left_bends_alike_and_how_much(learned, held):
         for sign in (1, -1)
     ]
     pinned = np.arange(12 * len(runs)).reshape(len(runs), 12) % 5 == 0 if held else None
-    alike, level = directions.bend(stacked(runs), pinned)
+    alike, level = renewal.bend(stacked(runs), pinned)
     for i, d in enumerate(runs):
         mine = None if pinned is None else pinned[i]
-        one, own = directions.bend(d, mine)
+        one, own = renewal.bend(d, mine)
         assert (one, own) == (alike[i], level[i])
         cosine, expected = bend(d, np.zeros(12) if mine is None else mine)
         assert abs(cosine - 0.75) > 1e-6
@@ -84,19 +84,19 @@ def test_how_alike_is_enough(change, alike, unit):
     """A move along one axis changes the slope by 3 along it, of a length of 4: a cosine of 3/4."""
     d = directions.axes((31,), np.dtype(float))
     d.moves[2, 7], d.changes[2, 7:12] = 0.5, np.array([change, 2, 1, 1, 1]) * unit
-    found, level = directions.bend(d, None)
+    found, level = renewal.bend(d, None)
     assert found == alike
     close(level / unit, (change**2 + 7) / (0.5 * change))
     # Sizes count, not signs, and of all moves together.
     d.moves[3, 7], d.changes[3, 7:12] = -0.5, np.array([-change, 2, 1, 1, 1]) * unit
-    assert directions.bend(d, None)[0] == alike
+    assert renewal.bend(d, None)[0] == alike
 
 
 def test_no_change_is_not_alike():
     d = directions.axes((31,), np.dtype(float))
     d.moves[:] = 1
-    assert directions.bend(d, None) == (False, 0)
-    assert directions.bend(d._replace(changes=d.moves), np.ones(31, bool)) == (False, 0)
+    assert renewal.bend(d, None) == (False, 0)
+    assert renewal.bend(d._replace(changes=d.moves), np.ones(31, bool)) == (False, 0)
 
 
 @pytest.mark.parametrize(("n", "k"), [(4, 1), (6, 3), (30, 2)])
@@ -106,7 +106,7 @@ def test_the_estimate_from_a_level(n, k, level):
     d = some(3, n, k, pairs=min(n + 1, 4))
     d.values[0] = 0
     d.vectors[0] = 0
-    vectors, weights = directions.estimate(d, np.float64(level))
+    vectors, weights = renewal.estimate(d, np.float64(level))
     found = level * np.eye(n)
     for w, v in zip(weights, vectors, strict=True):
         found += w * np.outer(v, v)
@@ -138,7 +138,7 @@ def test_a_renewal_keeps_what_is_furthest_from_the_level(seed, slopes, held, lea
     slope, state = np.where(pinned, 0, slopes * rng.normal(size=n)), state_of(d)
     cosine, level = bend(d, pinned)
     assert cosine > 0.75
-    new, after = directions.renew(d, state, slope, pinned if held else None, True)
+    new, after = renewal.renew(d, state, slope, pinned if held else None, True)
     assert new.joint.dtype == bool
     assert new.joint
     free = np.outer(~pinned, ~pinned)
@@ -157,19 +157,19 @@ def test_a_renewal_keeps_what_is_furthest_from_the_level(seed, slopes, held, lea
 
 def test_directions_without_an_eigenvalue_are_none_at_any_level():
     d = sloped(0, 0.2, 12, 6, pairs=2, learned=False)
-    new, _ = directions.renew(d, state_of(d), np.ones(12), None, True)
+    new, _ = renewal.renew(d, state_of(d), np.ones(12), None, True)
     assert new.joint
     assert (new.values != 0).tolist() == [True] * 2 + [False] * 4
     assert not new.vectors[2:].any()
     # Nor do they count when they are taken in again.
-    again, _ = directions.renew(new._replace(changes=3 * new.moves), state_of(d), np.ones(12), None, True)  # fmt: skip
+    again, _ = renewal.renew(new._replace(changes=3 * new.moves), state_of(d), np.ones(12), None, True)  # fmt: skip
     assert (again.values != 0).sum() <= 4
 
 
 def test_a_level_below_zero_says_only_that_it_is_far():
     d = sloped(0, 0.2, 12, 3, sign=-1, learned=False)
     state, slope = state_of(d), np.random.default_rng(0).normal(size=12)
-    new, after = directions.renew(d, state, slope, None, True)
+    new, after = renewal.renew(d, state, slope, None, True)
     assert new.joint
     assert_joint(d, state, slope, after, new, 0)
 
@@ -177,21 +177,21 @@ def test_a_level_below_zero_says_only_that_it_is_far():
 def test_what_is_not_asked_to_join_stays_along_the_axes():
     d = sloped(0, 0.2, 12, 3)
     state, slope = state_of(d), np.ones(12)
-    new, after = directions.renew(d, state, slope, None, False)
+    new, after = renewal.renew(d, state, slope, None, False)
     assert not new.joint
     np.testing.assert_array_equal(after.delta[3:], state.delta[3:])
     # Nor is there a rest where the directions span everything.
     whole = sloped(0, 0.2, 12, 12)
     for found, expected in zip(
-        directions.renew(whole, state_of(whole), slope, None, True),
-        directions.renew(whole, state_of(whole), slope, None, False),
+        renewal.renew(whole, state_of(whole), slope, None, True),
+        renewal.renew(whole, state_of(whole), slope, None, False),
         strict=True,
     ):
         for part, same in zip(found, expected, strict=True):
             np.testing.assert_array_equal(part, same)
     # What is one direction already neither knows nor needs a level, and is one when asked again.
     was = d._replace(joint=np.bool_(True))
-    kept, then = directions.renew(was, state, slope, None, False)
+    kept, then = renewal.renew(was, state, slope, None, False)
     assert kept.joint
     np.testing.assert_array_equal(kept.values, new.values)
     np.testing.assert_array_equal(then.delta, after.delta)
@@ -203,12 +203,12 @@ def test_once_one_direction_always_one():
     cosine, level = bend(d, np.zeros(12))
     assert cosine < 0.75
     state = state_of(d)
-    new, after = directions.renew(d, state, slope, None, True)
+    new, after = renewal.renew(d, state, slope, None, True)
     assert new.joint
     assert_joint(d, state, slope, after, new, level)
-    apart = directions.renew(d._replace(joint=np.bool_(False)), state, slope, None, True)
+    apart = renewal.renew(d._replace(joint=np.bool_(False)), state, slope, None, True)
     assert not apart[0].joint
-    plain = directions.renew(d._replace(joint=np.bool_(False)), state, slope, None, False)
+    plain = renewal.renew(d._replace(joint=np.bool_(False)), state, slope, None, False)
     for found, expected in zip((*apart[0], *apart[1]), (*plain[0], *plain[1]), strict=True):
         np.testing.assert_array_equal(found, expected)
 
@@ -218,7 +218,7 @@ def test_a_slope_without_a_size_leaves_step_sizes_as_they_are(size):
     """Where the squares are 0 or no numbers; a Δ of 0 would stay 0 for ever."""
     d = sloped(0, 0.2, 12, 3)
     state = state_of(d)
-    new, after = directions.renew(d, state, np.full(12, size), None, True)
+    new, after = renewal.renew(d, state, np.full(12, size), None, True)
     assert new.joint
     np.testing.assert_array_equal(after.delta[3:], state.delta[3:])
 
@@ -236,9 +236,9 @@ def test_each_run_joins_by_itself(dtype):
     states = [state_of(d, i) for i, d in enumerate(runs)]
     states = [s._replace(delta=s.delta.astype(dtype), prev_update=s[2].astype(dtype)) for s in states]  # fmt: skip
     slope = np.random.default_rng(0).normal(size=(5, n)).astype(wide)
-    many, after = directions.renew(stacked(runs), stacked(states), slope, None, True)
+    many, after = renewal.renew(stacked(runs), stacked(states), slope, None, True)
     for i, (d, state) in enumerate(zip(runs, states, strict=True)):
-        alone = directions.renew(d, state, slope[i], None, True)
+        alone = renewal.renew(d, state, slope[i], None, True)
         for part, expected in zip((*many, *after), (*alone[0], *alone[1]), strict=True):
             assert part.dtype == expected.dtype
             np.testing.assert_array_equal(part[i], expected)

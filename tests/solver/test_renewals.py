@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from rprop.rule.state import RpropState
-from rprop.solver import directions
+from rprop.solver import directions, renewal
 from rprop.solver.run import Directions
 
 from .test_directions import close, renewed, some, state_of
@@ -20,7 +20,7 @@ def changed_against(moves, where, against):
 
 
 def own(moves, changes):
-    return directions.on_their_own(Directions(None, None, None, moves, changes, None)).tolist()
+    return renewal.on_their_own(Directions(None, None, None, moves, changes, None)).tolist()
 
 
 @pytest.mark.parametrize("where", [0, 1, 2047, 2048, 4095, 4096, 4999])
@@ -113,7 +113,7 @@ def test_a_curvature_that_is_rounding_draws_no_step_size(unit, sign, small, draw
     d = directions.axes((2,), np.dtype(float))._replace(values=values)
     state = state_of(d)
     with np.errstate(all="ignore"):
-        new, after = directions.renew(d, state, np.array([0.0, 1e-9]) * unit, None, False)
+        new, after = renewal.renew(d, state, np.array([0.0, 1e-9]) * unit, None, False)
     i = int(abs(new.vectors[1, 1]) == 1)  # along the second axis
     assert new.values[i] == small * unit
     expected = 2 * state.delta[1] if drawn else state.delta[1]

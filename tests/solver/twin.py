@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 
 from rprop.rule.reference import RULES, rose, sign
-from rprop.solver import directions
+from rprop.solver import directions, renewal
 
 RUNNING = -1
 LOOK, SHRINK, GROW, OPPOSITE = "look", "shrink", "grow", "opposite"
@@ -221,7 +221,7 @@ class Twin:
         delta, signs, update, prev_loss = self.state
         state = directions.RpropState(delta, signs, update, prev_loss)
         held = self.slope != self.here.jac if self.s.bounded else None
-        self.directions, state = directions.renew(
+        self.directions, state = renewal.renew(
             self.directions, state, self.slope, held, self.s.secant
         )
         self.state = tuple(state)
