@@ -122,7 +122,7 @@ def draw(carried: Array, way: Array) -> Array:
 
 
 def estimate(directions: Directions, level: Array) -> tuple[Array, Array]:
-    """Return vectors and weights that make the estimate of the Hessian of a multiple of the identity.
+    """Return vectors and weights of the estimate of the Hessian, beside `level` times the identity.
 
     What was collected is taken in.
     """
