@@ -11,7 +11,7 @@ import pytest
 
 from rprop import Minimizer, minimize_batch, minimize_rprop
 from rprop.solver import engine
-from rprop.solver.directions import MOST
+from rprop.solver.directions import MOST, PERIOD
 from rprop.solver.run import Point
 
 from .batches import KEYS
@@ -94,7 +94,7 @@ def test_a_run_is_that_of_the_twin(way, boxed):
     fun, n = (stiff, 55) if boxed else (chain, N)
     x0, box = a_start(n, n), a_box(n, n) if boxed else None
     x0 = np.clip(x0, *box) if boxed else x0
-    run = follow(LEARNED | way, x0, box, lambda: Recorded(fun))
+    run = follow(LEARNED | {"maxiter": 70} | way, x0, box, lambda: Recorded(fun))
     assert run.directions.joint
     assert run.nit > 20
 
@@ -105,7 +105,7 @@ def test_a_run_that_retreats_is_that_of_the_twin(fun, boxed):
     """Losses and gradients that are not finite, when it is one direction already."""
     box = a_box(2) if boxed else None
     x0 = np.clip(a_start(5), *box) if boxed else a_start(5)
-    run = follow(LEARNED, x0, box, lambda: Broken(fun))
+    run = follow(LEARNED | {"maxiter": 70}, x0, box, lambda: Broken(fun))
     assert run.directions.joint
     assert run.nfev > 52
     early = begun(Recorded(fun), x0, box, settings_of(LEARNED, N, box)[1])
@@ -156,7 +156,12 @@ def test_limits_of_steps_keep_single_precision(n, longest):
 
 @pytest.mark.parametrize(("secant", "learned"), [(False, True), (True, False)])
 def test_without_secants_or_directions_nothing_joins(secant, learned):
-    run = follow({"secant": secant, "learned": learned}, a_start(N), None, lambda: Recorded(chain))
+    run = follow(
+        {"secant": secant, "learned": learned, "maxiter": 30},
+        a_start(N),
+        None,
+        lambda: Recorded(chain),
+    )
     assert run.directions is None or not run.directions.joint
 
 
@@ -226,17 +231,17 @@ def test_rows_are_runs_alone_in_any_precision(dtype, bounds):
     X0 = np.stack([a_start(seed) for seed in SEEDS]).astype(dtype)
     options = {"bounds": bounds}
     given = options | {"args": (np.arange(5),), "in_axes": 0, "return_state": True}
-    batch = minimize_batch(rows_of(FUNS), X0, **given, maxiter=90)
+    batch = minimize_batch(rows_of(FUNS), X0, **given, maxiter=60)
     part = minimize_batch(rows_of(FUNS), X0, **given, maxiter=33)
     state = pickle.loads(pickle.dumps(part.state))
-    rest = minimize_batch(rows_of(FUNS), None, **given, state=state, maxiter=90 - 33)
+    rest = minimize_batch(rows_of(FUNS), None, **given, state=state, maxiter=60 - 33)
     joint, soon = [], []
     for i, fun in enumerate(FUNS):
 
         def one(x, fun=fun):
             return fun(x.astype(float))
 
-        alone = minimize_rprop(one, X0[i], jac=True, maxiter=90, **options)
+        alone = minimize_rprop(one, X0[i], jac=True, maxiter=60, **options)
         joint.append(bool(alone.state.directions.joint))
         early = minimize_rprop(one, X0[i], jac=True, maxiter=12, **options)
         soon.append(bool(early.state.directions.joint))
@@ -251,17 +256,18 @@ def test_rows_are_runs_alone_in_any_precision(dtype, bounds):
 
 @pytest.mark.parametrize("boxed", [False, True])
 def test_a_run_that_goes_on_is_the_whole_one(boxed):
-    """Cut at every sixth iteration and pickled; the old run is not written to."""
+    """Cut at any time between two renewals and pickled; the old run is not written to."""
     box = a_box(2) if boxed else None
     x0 = np.clip(a_start(5), *box) if boxed else a_start(5)
     theirs, ours = settings_of(LEARNED, N, box)
     twin = Twin(stiff, x0, **theirs)
     while twin.status == RUNNING:
         twin.advance()
-    run, cuts = begun(Recorded(stiff), x0, box, ours), 0
+    run, cuts, phases = begun(Recorded(stiff), x0, box, ours), 0, set()
     while run.status == RUNNING:
-        if run.nit % 6 == 2 and run.directions.joint:
+        if run.nit % 13 == 8 and run.directions.joint:
             cuts += 1
+            phases.add(int(run.directions.collected))
             kept = pickle.dumps(run)
             short = replace(ours, maxiter=ours.maxiter - run.nit)
             again = Point(run.best.x, *Recorded(stiff)(run.best.x))
@@ -273,7 +279,7 @@ def test_a_run_that_goes_on_is_the_whole_one(boxed):
             np.testing.assert_array_equal(rest.best.x, twin.best.x)
             np.testing.assert_equal(vars(run), vars(pickle.loads(kept)))
         engine.advance(run, lambda _, x: Recorded(stiff)(x), ours)
-    assert cuts > 5
+    assert phases == set(range(PERIOD))
 
 
 def test_a_run_may_leave_its_one_direction_and_take_it_again():
