@@ -52,6 +52,7 @@ TESTS = {  # the fast ones of a module, or of its wing
         "per_run": "per_run",
         "progress": "progress",
         "result": "reports mistakes differences multistart batch_calls",
+        "renewal": "directions renewals frame joint",
         "rows": "batch_args batch_calls",
         "run": "ends engine batch_calls batch_states joint_runs",
         "scipy_private": "mistakes minimize",

@@ -238,18 +238,23 @@ def frame(vectors: Array, k: int) -> tuple[Array, Array]:
     """
     others = vectors[..., k:, :]
     parts = np.zeros(vectors.shape[:-1] + vectors.shape[-2:-1])
-    parts[..., range(k), range(k)] = 1
+    parts[..., range(parts.shape[-1]), range(parts.shape[-1])] = 1
     back = parts.copy()
-    for _ in range(2 if k else 0):  # once leaves errors of rounding, where little is left
+    # Once leaves errors of rounding, where little is left; of old directions nobody would take them
+    # away again.
+    for more in (True, False) if k else (False,):
         shares = np.matmul(others, transposed(vectors[..., :k, :]))
         others -= np.matmul(shares, vectors[..., :k, :])
-        parts[..., k:, :k] += shares
-    # Their products tell as much as a QR factorisation would, in an eighth of the time.
-    squares, turns = diagonalise(np.matmul(others, transposed(others)))
-    apart = squares > DEPENDENT * np.maximum(squares[..., -1:], 1.0 * (k > 0))
-    sizes = np.sqrt(np.where(apart, squares, 1))
-    parts[..., k:, k:] = turns * (apart * sizes)[..., None, :]
-    back[..., k:, k:] = turns * (apart / sizes)[..., None, :]
+        # Their products tell as much as a QR factorisation would, in an eighth of the time.
+        squares, turns = diagonalise(np.matmul(others, transposed(others)))
+        apart = squares > DEPENDENT * np.maximum(squares[..., -1:], 1.0 * (k > 0))
+        sizes = np.sqrt(np.where(apart, squares, 1))
+        made = parts[..., k:, k:]
+        parts[..., k:, :k] += np.matmul(made, shares)
+        parts[..., k:, k:] = np.matmul(made, turns * (apart * sizes)[..., None, :])
+        back[..., k:, k:] = turns = turns * (apart / sizes)[..., None, :]
+        if more:
+            others[...] = np.matmul(transposed(turns), others)
     return parts, back
 
 

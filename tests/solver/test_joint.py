@@ -10,6 +10,7 @@ import pytest
 
 from rprop.rule.state import RpropState
 from rprop.solver import directions, moves, renewal
+from rprop.solver.directions import MOST
 from rprop.solver.run import Directions
 
 from .test_directions import close, dot, hessian, some, state_of
@@ -82,7 +83,7 @@ def test_where_what_is_left_bends_alike_and_how_much(learned, held):
 @pytest.mark.parametrize("unit", [2.0**-60, 1, 2.0**60])
 def test_how_alike_is_enough(change, alike, unit):
     """A move along one axis changes the slope by 3 along it, of a length of 4: a cosine of 3/4."""
-    d = directions.axes((31,), np.dtype(float))
+    d = directions.axes((MOST + 1,), np.dtype(float))
     d.moves[2, 7], d.changes[2, 7:12] = 0.5, np.array([change, 2, 1, 1, 1]) * unit
     found, level = renewal.bend(d, None)
     assert found == alike
@@ -93,10 +94,10 @@ def test_how_alike_is_enough(change, alike, unit):
 
 
 def test_no_change_is_not_alike():
-    d = directions.axes((31,), np.dtype(float))
+    d = directions.axes((MOST + 1,), np.dtype(float))
     d.moves[:] = 1
     assert renewal.bend(d, None) == (False, 0)
-    assert renewal.bend(d._replace(changes=d.moves), np.ones(31, bool)) == (False, 0)
+    assert renewal.bend(d._replace(changes=d.moves), np.ones(MOST + 1, bool)) == (False, 0)
 
 
 @pytest.mark.parametrize(("n", "k"), [(4, 1), (6, 3), (30, 2)])
@@ -133,7 +134,8 @@ def assert_joint(d, state, slope, after, new, level):
 @pytest.mark.parametrize("learned", [False, True])
 def test_a_renewal_keeps_what_is_furthest_from_the_level(seed, slopes, held, learned):
     n, k = 12, 3
-    d, rng = sloped(seed, 0.2, n, k, learned=learned), np.random.default_rng(seed)
+    d = sloped(seed, 0.2, n, k, learned=learned, joint=learned)
+    rng = np.random.default_rng(seed)
     pinned = np.arange(n) % 5 == 1 if held else np.zeros(n, bool)
     slope, state = np.where(pinned, 0, slopes * rng.normal(size=n)), state_of(d)
     cosine, level = bend(d, pinned)
@@ -175,13 +177,13 @@ def test_a_level_below_zero_says_only_that_it_is_far():
 
 
 def test_what_is_not_asked_to_join_stays_along_the_axes():
-    d = sloped(0, 0.2, 12, 3)
+    d = sloped(0, 0.2, 12, 3, learned=False)
     state, slope = state_of(d), np.ones(12)
     new, after = renewal.renew(d, state, slope, None, False)
     assert not new.joint
     np.testing.assert_array_equal(after.delta[3:], state.delta[3:])
     # Nor is there a rest where the directions span everything.
-    whole = sloped(0, 0.2, 12, 12)
+    whole = sloped(0, 0.2, 12, 12, learned=False)
     for found, expected in zip(
         renewal.renew(whole, state_of(whole), slope, None, True),
         renewal.renew(whole, state_of(whole), slope, None, False),
@@ -213,10 +215,32 @@ def test_once_one_direction_always_one():
         np.testing.assert_array_equal(found, expected)
 
 
+def test_only_the_first_renewal_joins():
+    """What was apart once stays apart, even if it bends alike now, and no level is asked for."""
+    d, slope = sloped(0, 0.2, 12, 3), np.random.default_rng(1).normal(size=12)
+    assert renewal.bend(d, None)[0]
+    late, plain = (renewal.renew(d, state_of(d), slope, None, joins) for joins in (True, False))
+    assert not late[0].joint
+    for found, expected in zip((*late[0], *late[1]), (*plain[0], *plain[1]), strict=True):
+        np.testing.assert_array_equal(found, expected)
+    # One direction of three is enough to have been apart; an eigenvalue may be negative.
+    for values in ([0, 0, 1.0], [0, -1.0, 0]):
+        some_known = d._replace(values=np.array(values))
+        assert not renewal.renew(some_known, state_of(d), slope, None, True)[0].joint
+    none = d._replace(values=np.zeros(3))
+    joint, _ = renewal.renew(none, state_of(d), slope, None, True)
+    assert joint.joint
+    # Axes that stayed were no renewal.
+    stays = none._replace(changes=2.0 * d.moves)
+    kept, _ = renewal.renew(stays, state_of(d), slope, None, True)
+    assert (kept.joint, kept.vectors is d.vectors) == (False, True)
+    assert renewal.renew(kept._replace(changes=d.changes), state_of(d), slope, None, True)[0].joint
+
+
 @pytest.mark.parametrize("size", [0, 1e-200, 1e200])
 def test_a_slope_without_a_size_leaves_step_sizes_as_they_are(size):
     """Where the squares are 0 or no numbers; a Δ of 0 would stay 0 for ever."""
-    d = sloped(0, 0.2, 12, 3)
+    d = sloped(0, 0.2, 12, 3, learned=False)
     state = state_of(d)
     new, after = renewal.renew(d, state, np.full(12, size), None, True)
     assert new.joint
@@ -225,17 +249,22 @@ def test_a_slope_without_a_size_leaves_step_sizes_as_they_are(size):
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.longdouble])
 def test_each_run_joins_by_itself(dtype):
-    """Of five, one keeps to its axes though all bends alike, one does not bend alike, one is joint."""
+    """Of six, one keeps to its axes though all bends alike, one does not bend alike, one is joint.
+
+    Two have learned something: one was joint already, the other one may not be any more.
+    """
     n, k = 12, 3
-    runs = [sloped(i, decades, n, k) for i, decades in enumerate((0.2, 0.2, 6, 6, 0.2))]
-    runs[1] = runs[1]._replace(values=np.zeros(k), changes=2.0 * runs[1].moves)
+    decades = 0.2, 0.2, 6, 6, 0.2, 0.2
+    runs = [sloped(i, d, n, k, learned=i in (3, 5)) for i, d in enumerate(decades)]
+    runs[1] = runs[1]._replace(changes=2.0 * runs[1].moves)
+    runs[2] = runs[2]._replace(changes=runs[2].changes[:, ::-1])
     runs[3] = runs[3]._replace(joint=np.bool_(True))
     wide = np.result_type(dtype, float)
     kinds = wide, float, bool, wide, wide, np.int32
     runs = [Directions(*map(np.asarray, d, kinds)) for d in runs]
     states = [state_of(d, i) for i, d in enumerate(runs)]
     states = [s._replace(delta=s.delta.astype(dtype), prev_update=s[2].astype(dtype)) for s in states]  # fmt: skip
-    slope = np.random.default_rng(0).normal(size=(5, n)).astype(wide)
+    slope = np.random.default_rng(0).normal(size=(6, n)).astype(wide)
     many, after = renewal.renew(stacked(runs), stacked(states), slope, None, True)
     for i, (d, state) in enumerate(zip(runs, states, strict=True)):
         alone = renewal.renew(d, state, slope[i], None, True)
@@ -243,7 +272,7 @@ def test_each_run_joins_by_itself(dtype):
             assert part.dtype == expected.dtype
             np.testing.assert_array_equal(part[i], expected)
         assert (alone[1] is state) == (i == 1)
-    assert many.joint.tolist() == [True, False, False, True, True]
+    assert many.joint.tolist() == [True, False, False, True, True, False]
     assert [part.dtype for part in many] == list(kinds)
     assert after.delta.dtype == dtype
 

@@ -11,13 +11,14 @@ import pytest
 
 from rprop import Minimizer, minimize_batch, minimize_rprop
 from rprop.solver import engine
+from rprop.solver.directions import MOST, PERIOD
 from rprop.solver.run import Point
 
 from .batches import KEYS
 from .test_engine import LEARNED, Recorded, begun, follow, settings_of
 from .twin import RUNNING, Twin
 
-N = 40
+N = 70
 
 
 def chain(x):
@@ -34,7 +35,7 @@ def stiff(x):
 
 
 def uneven(x):
-    """The same as the chain, of springs from soft to hard: they bend alike only near the end."""
+    """The same as the chain, of springs from soft to hard, which do not bend alike."""
     stretch = np.diff(x, prepend=0, append=0)
     pull = np.logspace(0, 3, len(stretch)) * stretch
     return (stretch * pull).sum() / 2, pull[:-1] - pull[1:]
@@ -93,7 +94,7 @@ def test_a_run_is_that_of_the_twin(way, boxed):
     fun, n = (stiff, 55) if boxed else (chain, N)
     x0, box = a_start(n, n), a_box(n, n) if boxed else None
     x0 = np.clip(x0, *box) if boxed else x0
-    run = follow(LEARNED | way, x0, box, lambda: Recorded(fun))
+    run = follow(LEARNED | {"maxiter": 70} | way, x0, box, lambda: Recorded(fun))
     assert run.directions.joint
     assert run.nit > 20
 
@@ -102,9 +103,9 @@ def test_a_run_is_that_of_the_twin(way, boxed):
 @pytest.mark.parametrize("fun", [chain, stiff])
 def test_a_run_that_retreats_is_that_of_the_twin(fun, boxed):
     """Losses and gradients that are not finite, when it is one direction already."""
-    box = a_box(1) if boxed else None
-    x0 = np.clip(a_start(1), *box) if boxed else a_start(1)
-    run = follow(LEARNED, x0, box, lambda: Broken(fun))
+    box = a_box(2) if boxed else None
+    x0 = np.clip(a_start(5), *box) if boxed else a_start(5)
+    run = follow(LEARNED | {"maxiter": 70}, x0, box, lambda: Broken(fun))
     assert run.directions.joint
     assert run.nfev > 52
     early = begun(Recorded(fun), x0, box, settings_of(LEARNED, N, box)[1])
@@ -113,7 +114,7 @@ def test_a_run_that_retreats_is_that_of_the_twin(fun, boxed):
     assert early.directions.joint
 
 
-@pytest.mark.parametrize("n", [3, 40])
+@pytest.mark.parametrize("n", [3, N])
 @pytest.mark.parametrize("boxed", [False, True])
 @pytest.mark.parametrize(("learned", "secant"), [(True, False), (True, True), (False, True)])
 def test_no_step_is_longer_than_its_limit(n, boxed, learned, secant):
@@ -134,7 +135,7 @@ def test_no_step_is_longer_than_its_limit(n, boxed, learned, secant):
     assert full.any()
 
 
-@pytest.mark.parametrize("n", [3, 40])
+@pytest.mark.parametrize("n", [3, N])
 @pytest.mark.parametrize("longest", [0.1, [0.1, 0.01]])
 def test_limits_of_steps_keep_single_precision(n, longest):
     """No point in double precision is asked for, and rows are runs alone."""
@@ -155,17 +156,25 @@ def test_limits_of_steps_keep_single_precision(n, longest):
 
 @pytest.mark.parametrize(("secant", "learned"), [(False, True), (True, False)])
 def test_without_secants_or_directions_nothing_joins(secant, learned):
-    run = follow({"secant": secant, "learned": learned}, a_start(N), None, lambda: Recorded(chain))
+    run = follow(
+        {"secant": secant, "learned": learned, "maxiter": 30},
+        a_start(N),
+        None,
+        lambda: Recorded(chain),
+    )
     assert run.directions is None or not run.directions.joint
 
 
 FUNS = [chain, uneven, bowl, stiff, torn]
-SEEDS = [0, 3, 2, 3, 5]
+SEEDS = [0, 3, 2, 5, 5]
 
 
 @pytest.mark.parametrize("boxed", [False, True])
 def test_many_runs_are_as_many_twins(boxed):
-    """Of five, three are joint soon and one late, of which one retreats; one keeps to its axes."""
+    """Of five, two are joint soon and one that retreats a little later.
+
+    One turns without being one, and one keeps to its axes.
+    """
     box = a_box(2) if boxed else None
     X = np.stack([a_start(seed) for seed in SEEDS])
     X = np.clip(X, *box) if boxed else X
@@ -175,7 +184,7 @@ def test_many_runs_are_as_many_twins(boxed):
         while twin.status == RUNNING:
             twin.advance()
     joint = [bool(twin.directions.joint) for twin in twins]
-    assert joint == [True, True, False, True, True]
+    assert joint == [True, False, False, True, True]
     funs = [Recorded(fun) for fun in FUNS]
 
     def evaluate(index, x):
@@ -190,7 +199,7 @@ def test_many_runs_are_as_many_twins(boxed):
         engine.advance(run, evaluate, ours)
         if run.nit == 12:
             soon = dict(zip(run.index.tolist(), run.directions.joint.tolist(), strict=True))
-            assert (soon[0], soon[1], soon[3], soon[4]) == (True, False, True, True)
+            assert (soon[0], soon[1], soon[3], soon[4]) == (True, False, True, False)
         for row in np.flatnonzero(run.status != RUNNING):
             i = run.index[row]
             assert funs[i].points == twins[i].points
@@ -222,17 +231,17 @@ def test_rows_are_runs_alone_in_any_precision(dtype, bounds):
     X0 = np.stack([a_start(seed) for seed in SEEDS]).astype(dtype)
     options = {"bounds": bounds}
     given = options | {"args": (np.arange(5),), "in_axes": 0, "return_state": True}
-    batch = minimize_batch(rows_of(FUNS), X0, **given, maxiter=90)
+    batch = minimize_batch(rows_of(FUNS), X0, **given, maxiter=60)
     part = minimize_batch(rows_of(FUNS), X0, **given, maxiter=33)
     state = pickle.loads(pickle.dumps(part.state))
-    rest = minimize_batch(rows_of(FUNS), None, **given, state=state, maxiter=90 - 33)
+    rest = minimize_batch(rows_of(FUNS), None, **given, state=state, maxiter=60 - 33)
     joint, soon = [], []
     for i, fun in enumerate(FUNS):
 
         def one(x, fun=fun):
             return fun(x.astype(float))
 
-        alone = minimize_rprop(one, X0[i], jac=True, maxiter=90, **options)
+        alone = minimize_rprop(one, X0[i], jac=True, maxiter=60, **options)
         joint.append(bool(alone.state.directions.joint))
         early = minimize_rprop(one, X0[i], jac=True, maxiter=12, **options)
         soon.append(bool(early.state.directions.joint))
@@ -241,23 +250,24 @@ def test_rows_are_runs_alone_in_any_precision(dtype, bounds):
         assert batch.x.dtype == alone.x.dtype == dtype
         for key in ("x", "fun", "status"):
             np.testing.assert_array_equal(rest[key][i], alone[key], err_msg=f"{key} of row {i}")
-    assert joint == [True, True, False, True, True]
-    assert soon == [True, False, False, True, True]
+    assert joint == [True, False, False, True, True]
+    assert soon == [True, False, False, True, bounds is not None]
 
 
 @pytest.mark.parametrize("boxed", [False, True])
 def test_a_run_that_goes_on_is_the_whole_one(boxed):
-    """Cut at every sixth iteration and pickled; the old run is not written to."""
-    box = a_box(1) if boxed else None
-    x0 = np.clip(a_start(1), *box) if boxed else a_start(1)
+    """Cut at any time between two renewals and pickled; the old run is not written to."""
+    box = a_box(2) if boxed else None
+    x0 = np.clip(a_start(5), *box) if boxed else a_start(5)
     theirs, ours = settings_of(LEARNED, N, box)
     twin = Twin(stiff, x0, **theirs)
     while twin.status == RUNNING:
         twin.advance()
-    run, cuts = begun(Recorded(stiff), x0, box, ours), 0
+    run, cuts, phases = begun(Recorded(stiff), x0, box, ours), 0, set()
     while run.status == RUNNING:
-        if run.nit % 6 == 2 and run.directions.joint:
+        if run.nit % 13 == 8 and run.directions.joint:
             cuts += 1
+            phases.add(int(run.directions.collected))
             kept = pickle.dumps(run)
             short = replace(ours, maxiter=ours.maxiter - run.nit)
             again = Point(run.best.x, *Recorded(stiff)(run.best.x))
@@ -269,7 +279,7 @@ def test_a_run_that_goes_on_is_the_whole_one(boxed):
             np.testing.assert_array_equal(rest.best.x, twin.best.x)
             np.testing.assert_equal(vars(run), vars(pickle.loads(kept)))
         engine.advance(run, lambda _, x: Recorded(stiff)(x), ours)
-    assert cuts > 5
+    assert phases == set(range(PERIOD))
 
 
 def test_a_run_may_leave_its_one_direction_and_take_it_again():
@@ -305,9 +315,12 @@ def poisson(x):
 SMALLEST = 8 * np.sin(np.pi / (2 * (SIDE + 1))) ** 2
 
 
-@pytest.mark.parametrize("options", [{}, {"gtol": 0, "xtol": 1e-6}, {"gtol": 0, "ftol": 1e-9}], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    ("options", "status"),
+    [({}, 0), ({"gtol": 0, "xtol": 1e-6}, 4), ({"gtol": 0, "xtol": 0, "ftol": 1e-9}, 5)],
+)
 @pytest.mark.parametrize("seed", range(3))
-def test_a_success_is_one(options, seed):
+def test_a_success_is_one(options, status, seed):
     """The returned point is the best of all evaluated, and as near as its slope says."""
     losses = []
 
@@ -319,8 +332,7 @@ def test_a_success_is_one(options, seed):
     x0 = a_start(seed, SIDE**2)
     result = minimize_rprop(fun, x0, jac=True, **options)
     assert result.state.directions.joint
-    assert result.status == {0: 0, 1e-6: 4, 1e-9: 5}[options.get("xtol", options.get("ftol", 0))]
-    assert result.success
+    assert (result.status, result.success) == (status, True)
     loss, jac = poisson(result.x)
     assert result.fun == loss == min(losses)
     np.testing.assert_array_equal(result.jac, jac)
@@ -372,5 +384,5 @@ def test_ask_and_tell_is_the_same_run():
 
 
 def test_few_variables_have_no_rest():
-    result = minimize_rprop(chain, a_start(0, 30), jac=True)
+    result = minimize_rprop(chain, a_start(0, MOST), jac=True)
     assert not result.state.directions.joint
