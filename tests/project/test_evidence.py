@@ -72,15 +72,18 @@ def test_what_the_page_says_in_short(page):
     rivals = ["BFGS tight", "L-BFGS-B tight"]
     for of in ("more_wild", "as given", "scaled"):
         assert all(solved(of, "rprop") > solved(of, rival) for rival in rivals), of
+    for rival in ("L-BFGS-B tight", "L-BFGS-B", "CG tight", "CG"):
+        assert solved("large", "rprop") > solved("large", rival)
     assert solved("cartis_roberts", "rprop") < solved("cartis_roberts", "BFGS tight")
-    assert solved("large", "rprop") < solved("large", "L-BFGS-B tight")
+    assert all(abs(solved("rotated", "rprop") - solved("rotated", rival)) <= 2 for rival in rivals)
 
     def ratio(of, solver, measure=used):
         return float(page["mean_ratio"](measure(of, solver), measure(of, "L-BFGS-B tight")))
 
     assert ratio("scaled", "rprop") < 0.5
-    assert 0.9 < ratio("as given", "rprop") < 1.1
-    for of in ("more_wild", "cartis_roberts", "rotated", "large"):
+    for of in ("as given", "large"):
+        assert 0.9 < ratio(of, "rprop") < 1.1
+    for of in ("more_wild", "cartis_roberts", "rotated"):
         assert ratio(of, "rprop") > 1.1
     for of in ("as given", "rotated", "large"):
         assert ratio(of, "rprop", page["milliseconds"]) > ratio(of, "rprop")
@@ -95,13 +98,13 @@ def test_what_the_page_says_of_turning_and_units(page):
     def lost(solver, kind="rotated"):
         return solved("as given", solver) - solved(kind, solver)
 
-    assert abs(lost("rprop") - lost("BFGS tight")) <= 4
-    assert lost("rprop axes") > 2 * lost("rprop")
+    assert 0 < lost("rprop") - lost("BFGS tight") <= 4
+    assert 1.7 < lost("rprop axes") / lost("rprop") < 2
     assert abs(lost("rprop axes", "scaled")) <= 2
     assert lost("L-BFGS-B tight", "scaled") / solved("as given", "L-BFGS-B tight") > 0.3
 
 
-LOST = ["poisson-10000", "liouville-10000", "genrose-500", "chnrosnb-300", "hanging_chain-800"]
+LOST = ["genrose-500", "hanging_chain-800"]
 ON_A_GRID = {
     *("bdvalues", "bratu_2d", "bratu_2d_t", "bratu_3d", "cbratu_2d", "chemrcta", "chemrctb"),
     *("drcavty1", "drcavty2", "drcavty3", "flosp2hh", "flosp2hl", "flosp2hm", "flosp2th"),
