@@ -237,7 +237,7 @@ def frame(vectors: Array, k: int) -> tuple[Array, Array]:
     The first k are orthonormal themselves, or 0. What the others have of them is taken away.
     """
     others, count = vectors[..., k:, :], vectors.shape[-2]
-    parts = np.zeros(vectors.shape[:-1] + (count,))
+    parts = np.zeros((*vectors.shape[:-1], count))
     parts[..., range(count), range(count)] = 1
     back = parts.copy()
     # Once leaves errors of rounding where little is left, and directions would drift apart.
