@@ -194,12 +194,14 @@ def test_many_runs_turn_each_by_itself(n, held):
         [np.concatenate([o, new_rows(rng, kind, o, 4)]) for o, kind in zip(old, kinds, strict=True)]
     )
     weights = rng.normal(size=(5, k + 4)) * given.any(axis=-1)
+    weights[0, 3:] *= 1e-14  # and say nothing
     pinned = np.arange(5 * n).reshape(5, n) % 4 == 1 if held else None
     given = np.where(pinned[:, None], 0, given) if held else given
     vectors, values, parts = renewal.eigenvectors(given.copy(), weights, k, pinned)
     assert (parts is None) == (held or n == 9)
     np.testing.assert_array_equal(vectors.any(axis=-1), values != 0)
     assert (abs(values) < np.inf).all()
+    assert (values[0] != 0).tolist() == [True] * 3 + [False] * 2
     for i in range(5):
         own = None if pinned is None else pinned[i]
         one = renewal.eigenvectors(given[i].copy(), weights[i], k, own)
