@@ -193,7 +193,7 @@ def eigenvectors(
 ) -> tuple[Array, Array, tuple[Array, Array] | None]:
     """Return the k eigenvectors of Σ wᵢ vᵢ vᵢᵀ with the largest eigenvalues in magnitude.
 
-    The first k of the v are orthonormal, or 0, but for what of them is `pinned`. Return the
+    The first k of the v are orthonormal, or 0 as their w, but for what of them is `pinned`. Return the
     eigenvalues, too, and the parts of eigenvectors along those k, and beside them, if that is known.
     """
     vectors = vectors.astype(float, copy=False)  # LAPACK has no longdouble
@@ -236,12 +236,11 @@ def frame(vectors: Array, k: int) -> tuple[Array, Array]:
 
     The first k are orthonormal themselves, or 0. What the others have of them is taken away.
     """
-    others = vectors[..., k:, :]
-    parts = np.zeros(vectors.shape[:-1] + vectors.shape[-2:-1])
-    parts[..., range(parts.shape[-1]), range(parts.shape[-1])] = 1
+    others, count = vectors[..., k:, :], vectors.shape[-2]
+    parts = np.zeros((*vectors.shape[:-1], count))
+    parts[..., range(count), range(count)] = 1
     back = parts.copy()
-    # Once leaves errors of rounding, where little is left; of old directions nobody would take them
-    # away again.
+    # Once leaves errors of rounding where little is left, and directions would drift apart.
     for more in (True, False) if k else (False,):
         shares = np.matmul(others, transposed(vectors[..., :k, :]))
         others -= np.matmul(shares, vectors[..., :k, :])
