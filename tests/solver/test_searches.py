@@ -267,3 +267,37 @@ def test_a_search_remembers_what_it_saw_first():
         return (1.0 if abs(x[0] - 1) < 1e-15 else np.nan), np.ones(1)
 
     assert follow({}, np.ones(1), None, lambda: tiny).status == 8
+
+
+@pytest.mark.parametrize(
+    ("way", "status"),
+    [({"gtol": 0.0, "ftol": 0.0}, 4), ({"gtol": 0.0, "xtol": 0.0, "ftol": 1e-6}, 5)],
+)
+def test_a_run_that_a_search_has_ended_searches_again_before_any_step(way, status):
+    """Whoever goes on from an end hears of the same end, at the same point."""
+    _, ours = settings_of({"maxiter": 500, **way}, 2, None)
+    run = begun(Recorded(kink), np.array([2.0, -1.0]), None, ours)
+    while run.status == RUNNING:
+        engine.advance(run, lambda _, x: Recorded(kink)(x), ours)
+    assert (run.status, run.search.phase) == (status, first_step.DONE)
+    rest, _ = engine.resume(run, run.best, ours)
+    assert rest.status == RUNNING
+    assert engine.searches(rest)
+    assert rest.search.reason == status
+    engine.advance(rest, lambda _, x: Recorded(kink)(x), ours)
+    assert rest.status == status
+    np.testing.assert_array_equal(rest.best.x, run.best.x)
+    # Of many, those that ended so, while others take a step first.
+    statuses = np.array([status, 1, 99, RUNNING, status], np.int8)
+    x = np.tile([2.0, -1.0], (5, 1))
+    side = np.full(x.shape, INF)
+    many = engine.begin(np.arange(5), Point(x, *of_rows(kink, x)), -side, side, None, ours)
+    while (many.status == RUNNING).any():
+        engine.advance(many, lambda _, x: of_rows(kink, x), ours)
+    many.status = statuses
+    going_on, _ = engine.resume(many, many.best, ours)
+    assert going_on.search.phase.dtype == np.int8
+    ended = statuses == status
+    expected = np.where(ended, first_step.LOOK, first_step.DONE)
+    np.testing.assert_array_equal(going_on.search.phase, expected)
+    np.testing.assert_array_equal(many.search.phase, first_step.DONE)
