@@ -41,8 +41,11 @@ def secant(
     coordinates from `known` on nothing is learned; in `joint` runs they are one, and left to `glide`.
     """
     fields = *before[:3], *after[:3], slope, last_slope
+    if known is None:
+        in_blocks(forgets, 0, fields)
+        return
     in_blocks(forgets, 0, [field[..., :known] for field in fields])
-    if known is None or in_every_run(joint):
+    if in_every_run(joint):
         return
     rest = [field[..., known:] for field in fields]
     if in_any_run(joint):
